@@ -1,0 +1,8 @@
+// Tensor storage and the contracts that carry tensors. No dependencies; nothing here touches a file system.
+export * from './bytes';
+export * from './dtype';
+export * from './error';
+export * from './half';
+export * from './random';
+export * from './stream';
+export * from './tensor';

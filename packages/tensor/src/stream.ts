@@ -1,0 +1,91 @@
+// The contracts that carry models: named tensors in, named tensors out, one at a time. Neither side ever holds a
+// whole model. Sources compose: a merge, a dequantization or a rename is a source over a source.
+
+import type { DType } from './dtype';
+import { QloraError } from './error';
+import type { Shape, Tensor } from './tensor';
+
+/** What is known of a tensor before it is read. */
+export interface TensorInfo {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+
+/** Named tensors, read one at a time. */
+export interface TensorSource {
+  /** All tensors, in the order in which reading them is cheapest. */
+  readonly tensors: readonly TensorInfo[];
+  /** Free text pairs that the container carries (`format: pt`). */
+  readonly metadata: ReadonlyMap<string, string>;
+  /** Where the tensors come from, for messages. */
+  readonly label: string;
+  /** @throws QloraError if no tensor has that name or its data cannot be read. */
+  read(name: string): Promise<Tensor>;
+  close(): Promise<void>;
+}
+
+/**
+ * Named tensors, written one at a time. A sink is opened with the list of what will come, since containers put their
+ * directory first; `write` takes them in any order; `finish` makes the result appear under its final name, complete.
+ */
+export interface TensorSink {
+  write(name: string, tensor: Tensor): Promise<void>;
+  /** @throws QloraError if an announced tensor was not written. */
+  finish(): Promise<void>;
+  /** Removes what was written so far. Harmless after `finish`. */
+  abort(): Promise<void>;
+}
+
+/** The tensor's entry, or an error that names close matches. */
+export function findTensor(source: TensorSource, name: string): TensorInfo {
+  const found = source.tensors.find((info) => info.name === name);
+  if (found) return found;
+  const some = source.tensors.slice(0, 4).map((info) => info.name);
+  throw new QloraError({
+    what: `no tensor named "${name}"`,
+    where: source.label,
+    fix: `it has ${source.tensors.length}: ${some.join(', ')}${source.tensors.length > 4 ? ', …' : ''}`,
+  });
+}
+
+/** A source over tensors that are in memory already. */
+export function memorySource(
+  tensors: Iterable<readonly [string, Tensor]>,
+  options: { label?: string; metadata?: Iterable<readonly [string, string]> } = {},
+): TensorSource {
+  const map = new Map(tensors);
+  const source: TensorSource = {
+    label: options.label ?? 'memory',
+    metadata: new Map(options.metadata ?? []),
+    tensors: [...map].map(([name, { dtype, shape }]) => ({ name, dtype, shape })),
+    async read(name) {
+      return map.get(name) ?? (findTensor(source, name) as never);
+    },
+    async close() {},
+  };
+  return source;
+}
+
+/**
+ * The one loop of quantizing, merging and exporting: every tensor of a source to a sink that was opened for them.
+ * On an error the sink is aborted, so nothing is left under a final name.
+ *
+ * @param onTensor called after each tensor, for progress.
+ */
+export async function pump(
+  source: TensorSource,
+  sink: TensorSink,
+  onTensor?: (info: TensorInfo, index: number) => void,
+): Promise<void> {
+  try {
+    for (const [index, info] of source.tensors.entries()) {
+      await sink.write(info.name, await source.read(info.name));
+      onTensor?.(info, index);
+    }
+    await sink.finish();
+  } catch (error) {
+    await sink.abort();
+    throw error;
+  }
+}
