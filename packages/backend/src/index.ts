@@ -1,1 +1,3 @@
+// The compute contract and the implementations that ship with it.
 export * from './contract';
+export { createReferenceBackend, type ReferenceBackend, type ReferenceOptions } from './reference/reference';
