@@ -1,0 +1,61 @@
+// An adapter at rest: its configuration and its tensors by module, and the keys that they have in PEFT's
+// `adapter_model.safetensors`: `base_model.model.` + module + `.lora_A.weight` (peft/utils/save_and_load.py; the
+// adapter's own name, `default`, is left out of files).
+import { QloraError, type Tensor, type TensorSource } from '@qlora/tensor';
+import type { AdapterMethod } from './contract';
+import { type AdapterConfig, methodOf } from './methods';
+
+/** File names that PEFT uses. */
+export const ADAPTER_CONFIG_FILE = 'adapter_config.json';
+/** See {@link ADAPTER_CONFIG_FILE}. */
+export const ADAPTER_WEIGHTS_FILE = 'adapter_model.safetensors';
+
+const PREFIX = 'base_model.model.';
+
+/** A trained adapter, off any backend. */
+export interface StoredAdapter {
+  readonly method: AdapterMethod<AdapterConfig>;
+  readonly config: AdapterConfig;
+  /** Tensors by module name, then by the rest of their key. */
+  readonly modules: ReadonlyMap<string, ReadonlyMap<string, Tensor>>;
+  /** Where it came from, for messages. */
+  readonly label: string;
+}
+
+/** All tensors of a stored adapter under their keys in the file. */
+export function adapterTensors(adapter: Pick<StoredAdapter, 'modules'>): Map<string, Tensor> {
+  const tensors = new Map<string, Tensor>();
+  for (const [module, parts] of adapter.modules) {
+    for (const [part, tensor] of parts) tensors.set(`${PREFIX}${module}.${part}`, tensor);
+  }
+  return tensors;
+}
+
+/**
+ * Reads an adapter from its parsed configuration and the tensors of its weights file.
+ * @throws QloraError for keys that belong to no known part, for NaN, and for what the configuration says wrong.
+ */
+export async function readAdapter(
+  json: unknown,
+  source: TensorSource,
+  label = source.label,
+): Promise<StoredAdapter> {
+  const method = methodOf(json, `${label}: ${ADAPTER_CONFIG_FILE}`);
+  const config = method.parseConfig(json, `${label}: ${ADAPTER_CONFIG_FILE}`);
+  const modules = new Map<string, Map<string, Tensor>>();
+  for (const { name } of source.tensors) {
+    const match = /^base_model\.model\.(.+)\.(lora_[A-Z]\.weight)$/.exec(name);
+    const [, module, part] = match ?? [];
+    if (module === undefined || part === undefined) {
+      throw new QloraError({
+        what: `tensor "${name}" is no LoRA weight`,
+        where: source.label,
+        fix: `keys look like ${PREFIX}model.layers.0.self_attn.q_proj.lora_A.weight`,
+      });
+    }
+    const parts = modules.get(module) ?? new Map<string, Tensor>();
+    modules.set(module, parts.set(part, await source.read(name)));
+  }
+  if (modules.size === 0) throw new QloraError({ what: 'holds no adapter weights', where: source.label });
+  return { method, config, modules, label };
+}

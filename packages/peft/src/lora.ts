@@ -1,0 +1,92 @@
+// LoRA: y = W·x + scaling · B·(A·x), W frozen. Initialization as PEFT's default (peft/tuners/lora/layer.py,
+// reset_lora_parameters): A uniform in ±1/√in (Kaiming with a = √5), B zero, so that a fresh adapter changes nothing.
+import { add, dropout, linear, Parameter } from '@qlora/autograd';
+import { QloraError, type Random, type Tensor, tensor, toFloat32 } from '@qlora/tensor';
+import type { AdapterMethod, LinearInfo } from './contract';
+import { type LoraConfig, loraScaling, parseLoraConfig, writeLoraConfig } from './lora-config';
+import { matchTargetModules } from './target-modules';
+
+const A = 'lora_A.weight';
+const B = 'lora_B.weight';
+
+/** LoRA as an adapter method. */
+export const lora: AdapterMethod<LoraConfig> = {
+  peftType: 'LORA',
+  parseConfig: parseLoraConfig,
+  writeConfig: writeLoraConfig,
+  targets: (config, modules) => matchTargetModules(config.targetModules, modules),
+
+  attach(config, layer, backend, from) {
+    const { rank, dropout: p } = config;
+    const { name, inFeatures, outFeatures } = layer;
+    const start = 'uniform' in from ? initialize(config, layer, from) : factors(config, layer, from);
+    const a = new Parameter(`${name}.${A}`, backend.upload(start.a, [rank, inFeatures]));
+    const b = new Parameter(`${name}.${B}`, backend.upload(start.b, [outFeatures, rank]));
+    const scaling = loraScaling(config);
+    return {
+      parameters: [a, b],
+      forward(tape, x, output) {
+        return add(tape, output, linear(tape, linear(tape, dropout(tape, x, p), a), b), scaling);
+      },
+      async state() {
+        return new Map<string, Tensor>([
+          [A, tensor('f32', [rank, inFeatures], await backend.read(a.value))],
+          [B, tensor('f32', [outFeatures, rank], await backend.read(b.value))],
+        ]);
+      },
+    };
+  },
+
+  validate(config, layer, tensors) {
+    factors(config, layer, tensors);
+  },
+
+  deltaWeight(config, layer, tensors) {
+    const { a, b } = factors(config, layer, tensors);
+    const { rank } = config;
+    const { inFeatures, outFeatures } = layer;
+    const scaling = loraScaling(config);
+    const delta = new Float32Array(outFeatures * inFeatures);
+    const row = new Float64Array(inFeatures);
+    for (let o = 0; o < outFeatures; o++) {
+      row.fill(0);
+      for (let r = 0; r < rank; r++) {
+        const factor = b[o * rank + r]!;
+        for (let i = 0; i < inFeatures; i++) row[i]! += factor * a[r * inFeatures + i]!;
+      }
+      for (let i = 0; i < inFeatures; i++) delta[o * inFeatures + i] = row[i]! * scaling;
+    }
+    return delta;
+  },
+};
+
+/** Fresh factors. Each module draws from a stream of its own, so that the set of targets does not change the values. */
+function initialize(config: LoraConfig, { name, inFeatures, outFeatures }: LinearInfo, rng: Random) {
+  const stream = rng.fork(name);
+  const bound = 1 / Math.sqrt(inFeatures);
+  const a = new Float32Array(config.rank * inFeatures);
+  for (let i = 0; i < a.length; i++) a[i] = (2 * stream.uniform() - 1) * bound;
+  return { a, b: new Float32Array(outFeatures * config.rank) };
+}
+
+/** Stored factors, checked against the layer. */
+function factors(
+  config: LoraConfig,
+  { name, inFeatures, outFeatures }: LinearInfo,
+  tensors: ReadonlyMap<string, Tensor>,
+) {
+  const read = (key: string, rows: number, columns: number) => {
+    const found = tensors.get(key);
+    if (!found)
+      throw new QloraError({ what: `${key} is missing`, where: name, fix: 'the adapter file is incomplete' });
+    if (found.shape.length !== 2 || found.shape[0] !== rows || found.shape[1] !== columns) {
+      throw new QloraError({
+        what: `${key} has shape [${found.shape.join(', ')}], the layer needs [${rows}, ${columns}]`,
+        where: name,
+        fix: 'the adapter belongs to another model or its r is wrong',
+      });
+    }
+    return toFloat32(found);
+  };
+  return { a: read(A, config.rank, inFeatures), b: read(B, outFeatures, config.rank) };
+}

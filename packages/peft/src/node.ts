@@ -1,0 +1,71 @@
+// Adapter folders on disk, as PEFT writes and reads them: `@qlora/peft/node`.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { safetensorsSink } from '@qlora/safetensors';
+import { openSafetensorsFile } from '@qlora/safetensors/node';
+import { memorySource, pump, QloraError } from '@qlora/tensor';
+import { fileSink, folderAtomic, ioError, writeFileAtomic } from '@qlora/tensor/node';
+import {
+  ADAPTER_CONFIG_FILE,
+  ADAPTER_WEIGHTS_FILE,
+  adapterTensors,
+  readAdapter,
+  type StoredAdapter,
+} from './adapter-file';
+
+/** Options of {@link saveAdapter}. */
+export interface SaveAdapterOptions {
+  /** Replace a folder that is not empty. Default false. */
+  readonly overwrite?: boolean;
+  /** Adds further files to the folder before it appears under its name (a log, a report). */
+  readonly extra?: (folder: string) => Promise<void>;
+}
+
+/**
+ * Writes an adapter folder that PEFT loads (`adapter_config.json`, `adapter_model.safetensors`), complete or not at all.
+ * @throws QloraError if `folder` exists and is not empty, unless `overwrite` is set.
+ */
+export async function saveAdapter(
+  folder: string,
+  adapter: StoredAdapter,
+  options: SaveAdapterOptions = {},
+): Promise<void> {
+  await folderAtomic(
+    folder,
+    async (temporary) => {
+      const config = `${JSON.stringify(adapter.method.writeConfig(adapter.config), null, 2)}\n`;
+      await writeFileAtomic(join(temporary, ADAPTER_CONFIG_FILE), config);
+      const source = memorySource(adapterTensors(adapter));
+      const bytes = await fileSink(join(temporary, ADAPTER_WEIGHTS_FILE));
+      await pump(
+        source,
+        await safetensorsSink(bytes, source.tensors, { metadata: new Map([['format', 'pt']]) }),
+      );
+      await options.extra?.(temporary);
+    },
+    { overwrite: options.overwrite ?? false },
+  );
+}
+
+/**
+ * Reads an adapter folder.
+ * @throws QloraError naming file, tensor or field.
+ */
+export async function loadAdapter(folder: string): Promise<StoredAdapter> {
+  const configPath = join(folder, ADAPTER_CONFIG_FILE);
+  const text = await readFile(configPath, 'utf8').catch((cause) => {
+    throw ioError(configPath, cause);
+  });
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new QloraError({ what: `is no JSON: ${(cause as Error).message}`, where: configPath, cause });
+  }
+  const source = await openSafetensorsFile(join(folder, ADAPTER_WEIGHTS_FILE));
+  try {
+    return await readAdapter(json, source, folder);
+  } finally {
+    await source.close();
+  }
+}

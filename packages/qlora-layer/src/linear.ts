@@ -1,0 +1,35 @@
+// A linear layer with an adapter slot, whatever its weight is stored as. The base is frozen; what trains is in the slot.
+import { addBias, type Tape, type Variable } from '@qlora/autograd';
+import type { Adapter, LinearInfo } from '@qlora/peft';
+
+/** Something that maps [M, in] to [M, out] and can be adapted. */
+export abstract class Linear implements LinearInfo {
+  readonly name: string;
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  /** Bytes that the weight takes on its backend. */
+  abstract readonly bytes: number;
+  /** The adapter in the slot, if any. Setting it takes effect at the next forward pass. */
+  adapter: Adapter | undefined;
+  readonly #bias: Variable | undefined;
+
+  protected constructor(info: LinearInfo, bias: Variable | undefined) {
+    this.name = info.name;
+    this.inFeatures = info.inFeatures;
+    this.outFeatures = info.outFeatures;
+    this.#bias = bias;
+  }
+
+  /** x · Wᵀ. */
+  protected abstract product(tape: Tape, x: Variable): Variable;
+
+  /** The base weight in f32, [out, in], as the forward pass sees it: dequantized if it is quantized. */
+  abstract weight(): Promise<Float32Array>;
+
+  /** The layer's output [M, out] for x [M, in], the adapter's part included. */
+  forward(tape: Tape, x: Variable): Variable {
+    const product = this.product(tape, x);
+    const output = this.#bias ? addBias(tape, product, this.#bias) : product;
+    return this.adapter ? this.adapter.forward(tape, x, output) : output;
+  }
+}
