@@ -125,7 +125,8 @@ describe('the gradient of each operation equals its central differences', () => 
     };
     const { gradient } = lossOf(data);
     data.forEach((value, i) => {
-      const at = (shifted: number) => lossOf(Float64Array.from(data, (x, j) => (j === i ? shifted : x))).total;
+      const at = (shifted: number) =>
+        lossOf(Float64Array.from(data, (x, j) => (j === i ? shifted : x))).total;
       expect(gradient[i]).toBeCloseTo((at(value + 1e-5) - at(value - 1e-5)) / 2e-5, 8);
     });
     expect([...gradient.slice(5, 10)]).toEqual([0, 0, 0, 0, 0]);

@@ -16,7 +16,7 @@ export interface Codec {
   readonly codebook: Float32Array;
   /** Largest magnitude of each block: the scales that {@link encode} expects. */
   absmax(values: Float32Array, blockSize: number): Float32Array;
-  /** Codes of the values, two to a byte, the first in the high nibble; an odd count leaves the last low nibble 0-filled. */
+  /** Codes of the values, two to a byte, the first in the high nibble; an odd count is padded with the code of 0. */
   encode(values: Float32Array, scales: Float32Array, blockSize: number): Uint8Array;
   /** The values that codes stand for: codebook[code] × scale. */
   decode(codes: Uint8Array, scales: Float32Array, blockSize: number, count: number): Float32Array;
@@ -56,6 +56,8 @@ export interface StrategyOptions {
   readonly doubleQuant?: boolean;
   /** Axis with scales of its own, for per-channel. Default 0. */
   readonly axis?: number;
+  /** The tensor's name, for messages. */
+  readonly name?: string;
 }
 
 /** Lays scales over a tensor and calls a codec. */

@@ -1,1 +1,9 @@
+// Quantization strategies and QuantizedTensor, over the codecs of `@qlora/nf4` and the double quantization of
+// `@qlora/double-quant`.
+export { checkFinite, scalesOf } from './blocks';
+export * from './blockwise';
 export * from './contract';
+export * from './per-channel';
+export * from './quantize';
+export * from './registry';
+export * from './zero-point';
