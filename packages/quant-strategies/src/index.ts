@@ -6,4 +6,5 @@ export * from './contract';
 export * from './per-channel';
 export * from './quantize';
 export * from './registry';
+export * from './source';
 export * from './zero-point';

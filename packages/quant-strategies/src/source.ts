@@ -1,0 +1,88 @@
+// Sources of which some tensors are in 4 bits. Checkpoint formats offer their quantized tensors this way, and
+// `quantizingSource` makes one of any dense source, one tensor at a time.
+import { type DType, QloraError, type Shape, type TensorSource } from '@qlora/tensor';
+import type { QuantizedTensor } from './contract';
+import { dequantizeToTensor, type QuantizationConfig, quantizationConfig, quantizeTensor } from './quantize';
+
+/** What is known of a quantized tensor before it is read. */
+export interface QuantizedInfo {
+  readonly scheme: string;
+  readonly strategy: string;
+  readonly blockSize: number;
+  readonly axis?: number;
+  readonly doubleQuant: boolean;
+  /** Shape of the tensor that was quantized. */
+  readonly shape: Shape;
+  /** Type of the tensor that was quantized. */
+  readonly dtype: DType;
+}
+
+/**
+ * A source in which some tensors are quantized. Seen as a plain `TensorSource` it is dense: `tensors` lists those as
+ * f32, and `read` decodes them.
+ */
+export interface QuantizedSource extends TensorSource {
+  /** The quantized tensors by name. */
+  readonly quantized: ReadonlyMap<string, QuantizedInfo>;
+  /** @throws QloraError if that tensor is not quantized. */
+  readQuantized(name: string): Promise<QuantizedTensor>;
+}
+
+/** True for a source that has quantized tensors to offer. */
+export function isQuantizedSource(source: TensorSource): source is QuantizedSource {
+  return 'readQuantized' in source;
+}
+
+/**
+ * A source that quantizes some tensors of another one as they are read.
+ *
+ * @param names which tensors to quantize; each must be there.
+ */
+export function quantizingSource(
+  source: TensorSource,
+  names: Iterable<string>,
+  options: Partial<QuantizationConfig> = {},
+): QuantizedSource {
+  const { scheme, strategy, blockSize, doubleQuant } = quantizationConfig(options);
+  const infos = new Map(source.tensors.map((info) => [info.name, info]));
+  const quantized = new Map<string, QuantizedInfo>();
+  for (const name of names) {
+    const info = infos.get(name);
+    if (!info) throw new QloraError({ what: `no tensor named "${name}" to quantize`, where: source.label });
+    const axis = strategy === 'per-channel' ? { axis: 0 } : {};
+    quantized.set(name, {
+      scheme,
+      strategy,
+      blockSize,
+      doubleQuant,
+      shape: info.shape,
+      dtype: info.dtype,
+      ...axis,
+    });
+  }
+  const result: QuantizedSource = {
+    label: source.label,
+    metadata: source.metadata,
+    tensors: source.tensors.map((info) => (quantized.has(info.name) ? { ...info, dtype: 'f32' } : info)),
+    quantized,
+    async readQuantized(name) {
+      if (!quantized.has(name))
+        throw new QloraError({ what: `tensor "${name}" is not quantized`, where: source.label });
+      const tensor = await source.read(name);
+      return quantizeTensor(tensor, {
+        scheme,
+        strategy,
+        blockSize,
+        doubleQuant,
+        name: `${source.label}: ${name}`,
+      });
+    },
+    async read(name) {
+      return quantized.has(name)
+        ? dequantizeToTensor(await result.readQuantized(name), 'f32')
+        : source.read(name);
+    },
+    close: () => source.close(),
+  };
+  return result;
+}

@@ -1,0 +1,111 @@
+// A safetensors file as a TensorSink. Tensors lie in the order in which the reference implementation puts them (dtype
+// descending, then name), so that the bytes are those that it would write.
+import {
+  type ByteSink,
+  byteLength,
+  bytesOf,
+  QloraError,
+  type TensorInfo,
+  type TensorSink,
+} from '@qlora/tensor';
+import { fileType } from './dtypes';
+
+/** Options of {@link safetensorsSink}. */
+export interface SafetensorsOptions {
+  /** Text pairs for `__metadata__`; transformers wants `format: pt`. */
+  readonly metadata?: ReadonlyMap<string, string>;
+  /**
+   * Byte tensors of one axis whose length is known only when they come; their shape in `tensors` is an upper bound.
+   * They are kept in memory and put at the end of the file.
+   */
+  readonly late?: ReadonlySet<string>;
+}
+
+/**
+ * Opens a file for the given tensors. The header takes its place at once, so each tensor goes to its final position
+ * when it is written, in any order.
+ *
+ * @throws QloraError for a name that is there twice.
+ */
+export async function safetensorsSink(
+  bytes: ByteSink,
+  tensors: readonly TensorInfo[],
+  options: SafetensorsOptions = {},
+): Promise<TensorSink> {
+  const { metadata = new Map(), late = new Set<string>() } = options;
+  const encoder = new TextEncoder();
+  const order = [...tensors].sort(
+    (a, b) =>
+      Number(late.has(a.name)) - Number(late.has(b.name)) ||
+      fileType(b.dtype).rank - fileType(a.dtype).rank ||
+      (a.name < b.name ? -1 : 1),
+  );
+  const infos = new Map(order.map((info) => [info.name, info]));
+  if (infos.size !== tensors.length) {
+    throw new QloraError({ what: 'two tensors have the same name', where: bytes.label });
+  }
+  const lateBytes = new Map<string, Uint8Array>();
+  const pending = new Set(infos.keys());
+
+  /** The header with the late tensors' lengths as they are, or at their bound. */
+  const layout = () => {
+    const header: Record<string, unknown> = Object.create(null);
+    if (metadata.size > 0) header.__metadata__ = Object.fromEntries(metadata);
+    const offsets = new Map<string, number>();
+    let end = 0;
+    for (const { name, dtype, shape } of order) {
+      const actual = lateBytes.has(name) ? [lateBytes.get(name)?.length ?? 0] : shape;
+      const length = byteLength(dtype, actual);
+      offsets.set(name, end);
+      header[name] = { dtype: fileType(dtype).name, shape: actual, data_offsets: [end, end + length] };
+      end += length;
+    }
+    return { offsets, json: encoder.encode(JSON.stringify(header)) };
+  };
+
+  const { offsets, json } = layout();
+  const headerLength = Math.ceil(json.length / 8) * 8;
+
+  return {
+    async write(name, tensor) {
+      const info = infos.get(name);
+      if (!info || !pending.has(name)) {
+        throw new QloraError({
+          what: info ? 'is written twice' : 'was not announced',
+          where: [bytes.label, name],
+        });
+      }
+      const data = bytesOf(tensor.data);
+      const isLate = late.has(name);
+      const bound = byteLength(info.dtype, info.shape);
+      const shapeFits =
+        tensor.shape.length === info.shape.length && tensor.shape.every((n, i) => n === info.shape[i]);
+      if (tensor.dtype !== info.dtype || (isLate ? data.length > bound : !shapeFits)) {
+        throw new QloraError({
+          what: `${tensor.dtype} [${tensor.shape.join(', ')}] came where ${info.dtype} [${info.shape.join(', ')}] was announced`,
+          where: [bytes.label, name],
+        });
+      }
+      pending.delete(name);
+      if (isLate) lateBytes.set(name, data);
+      else await bytes.write(8 + headerLength + (offsets.get(name) ?? 0), data);
+    },
+    async finish() {
+      if (pending.size > 0) {
+        throw new QloraError({
+          what: `${pending.size} announced tensors were not written: ${[...pending][0]}, …`,
+          where: bytes.label,
+        });
+      }
+      const final = layout();
+      for (const [name, data] of lateBytes)
+        await bytes.write(8 + headerLength + (final.offsets.get(name) ?? 0), data);
+      const head = new Uint8Array(8 + headerLength).fill(0x20);
+      new DataView(head.buffer).setBigUint64(0, BigInt(headerLength), true);
+      head.set(final.json, 8);
+      await bytes.write(0, head);
+      await bytes.finish();
+    },
+    abort: () => bytes.abort(),
+  };
+}
