@@ -1,0 +1,71 @@
+// Putting adapters into a model's linear layers, and taking them out as files have them.
+import type { Parameter } from '@qlora/autograd';
+import { type LoraConfig, lora, type StoredAdapter } from '@qlora/peft';
+import { QloraError, random, type Tensor } from '@qlora/tensor';
+import type { LlamaModel } from './llama';
+
+/**
+ * Puts fresh LoRA adapters into the layers that `config.targetModules` means.
+ * @returns what trains, in a fixed order.
+ */
+export function addLora(model: LlamaModel, config: LoraConfig, seed: number): Parameter[] {
+  const rng = random(seed).fork('lora');
+  return lora.targets(config, [...model.linears.keys()]).flatMap((name) => {
+    const linear = model.linears.get(name);
+    if (!linear) return [];
+    linear.adapter = lora.attach(config, linear, model.backend, rng);
+    return [...linear.adapter.parameters];
+  });
+}
+
+/**
+ * Puts a stored adapter into the model.
+ * @returns its parameters, to train on.
+ * @throws QloraError if it adapts a module that the model does not have, or its shapes do not fit: it belongs to
+ * another model. Nothing is changed then.
+ */
+export function applyAdapter(model: LlamaModel, adapter: StoredAdapter): Parameter[] {
+  for (const [name, tensors] of adapter.modules) {
+    const linear = model.linears.get(name);
+    if (!linear) {
+      throw new QloraError({
+        what: `adapts "${name}", which the model does not have`,
+        where: adapter.label,
+        fix: 'use it with the model that it was trained on',
+      });
+    }
+    try {
+      adapter.method.validate(adapter.config, linear, tensors);
+    } catch (error) {
+      if (!(error instanceof QloraError)) throw error;
+      throw new QloraError({
+        what: error.what,
+        where: [adapter.label, error.where],
+        fix: error.fix ?? '',
+        cause: error,
+      });
+    }
+  }
+  return [...adapter.modules].flatMap(([name, tensors]) => {
+    const linear = model.linears.get(name);
+    if (!linear) return [];
+    linear.adapter = adapter.method.attach(adapter.config, linear, model.backend, tensors);
+    return [...linear.adapter.parameters];
+  });
+}
+
+/** The model's adapters as a stored adapter. `targetModules` names the kinds of layers, as PEFT writes them. */
+export async function extractAdapter(
+  model: LlamaModel,
+  config: LoraConfig,
+  label = 'adapter',
+): Promise<StoredAdapter> {
+  const modules = new Map<string, Map<string, Tensor>>();
+  for (const [name, linear] of model.linears) {
+    if (linear.adapter) modules.set(name, await linear.adapter.state());
+  }
+  const targetModules = [
+    ...new Set([...modules.keys()].map((name) => name.slice(name.lastIndexOf('.') + 1))),
+  ].sort();
+  return { method: lora, config: { ...config, targetModules }, modules, label };
+}

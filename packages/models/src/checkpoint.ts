@@ -1,0 +1,71 @@
+// A checkpoint: config, weights and tokenizer of a model, wherever they come from. Quantizing is a view of it.
+import type { Backend } from '@qlora/backend';
+import {
+  isQuantizedSource,
+  type QuantizationConfig,
+  type QuantizedSource,
+  quantizingSource,
+} from '@qlora/quant-strategies';
+import { isFloat, type TensorSource } from '@qlora/tensor';
+import type { LlamaConfig } from './config';
+import type { BuildOptions, ModelFamily } from './contract';
+import type { LlamaModel } from './llama';
+
+import type { Tokenizer, TokenizerFiles } from './tokenizer';
+
+/** An open checkpoint. */
+export interface Checkpoint {
+  /** Folder or name, for messages. */
+  readonly label: string;
+  readonly family: ModelFamily;
+  readonly config: LlamaConfig;
+  /** config.json as it was. */
+  readonly configJson: Record<string, unknown>;
+  /** generation_config.json, if there is one. */
+  readonly generationJson: Record<string, unknown> | undefined;
+  readonly tokenizerFiles: TokenizerFiles;
+  readonly tokenizer: Tokenizer;
+  readonly source: TensorSource;
+  close(): Promise<void>;
+}
+
+/** True if the weights are in 4 bits already. */
+export function isQuantized(checkpoint: Checkpoint): boolean {
+  return isQuantizedSource(checkpoint.source) && checkpoint.source.quantized.size > 0;
+}
+
+/** The checkpoint's weights with its linear layers in 4 bits: as they are stored, or quantized as they are read. */
+export function quantizedWeights(
+  checkpoint: Checkpoint,
+  options: Partial<QuantizationConfig> = {},
+): QuantizedSource {
+  const { source, family, config } = checkpoint;
+  if (isQuantizedSource(source) && source.quantized.size > 0) return source;
+  return quantizingSource(
+    source,
+    family.linearModules(config).map((name) => `${name}.weight`),
+    options,
+  );
+}
+
+/**
+ * Puts the model on a backend.
+ *
+ * @param options.quantize quantize the linear layers on the way, unless they are already. Default: as stored.
+ */
+export function loadModel(
+  backend: Backend,
+  checkpoint: Checkpoint,
+  options: BuildOptions & { readonly quantize?: Partial<QuantizationConfig> } = {},
+): Promise<LlamaModel> {
+  const source = options.quantize ? quantizedWeights(checkpoint, options.quantize) : checkpoint.source;
+  return checkpoint.family.build(backend, checkpoint.config, source, options);
+}
+
+/** Bytes of all float tensors as they are stored in the checkpoint, and how many values they hold. */
+export function sizeOf(source: TensorSource): { parameters: number } {
+  let parameters = 0;
+  for (const { dtype, shape } of source.tensors)
+    if (isFloat(dtype)) parameters += shape.reduce((a, b) => a * b, 1);
+  return { parameters };
+}

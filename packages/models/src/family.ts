@@ -1,0 +1,26 @@
+// The registry of model families, by the `model_type` of config.json. Another family is a file beside `llama-family.ts`
+// and a line here.
+import { QloraError } from '@qlora/tensor';
+import type { ModelFamily } from './contract';
+import { llamaFamily } from './llama-family';
+
+const families: readonly ModelFamily[] = [llamaFamily];
+
+/** Names of all known `model_type`s. */
+export const modelTypes = (): string[] => families.flatMap((family) => family.modelTypes);
+
+/**
+ * The family of a parsed config.json.
+ * @throws QloraError for one that is not known, listing those that are.
+ */
+export function familyOf(json: unknown, where = 'config.json'): ModelFamily {
+  const type =
+    typeof json === 'object' && json !== null ? (json as { model_type?: unknown }).model_type : undefined;
+  const family = families.find((candidate) => candidate.modelTypes.some((known) => known === type));
+  if (family) return family;
+  throw new QloraError({
+    what: `model_type is ${JSON.stringify(type)}, an architecture that is not supported`,
+    where,
+    fix: `supported: ${modelTypes().join(', ')}`,
+  });
+}

@@ -1,0 +1,161 @@
+// The Llama (Touvron et al. 2023): blocks of rotary grouped-query attention and SwiGLU with RMS norms before each, over
+// a residual stream. Rows are tokens; a batch of B sequences of S tokens is B·S rows.
+import {
+  add,
+  attention,
+  embedding,
+  linear,
+  rmsNorm,
+  rope,
+  swiglu,
+  type Tape,
+  type Variable,
+} from '@qlora/autograd';
+import type { Backend, Buffer } from '@qlora/backend';
+import type { Linear } from '@qlora/qlora-layer';
+import { QloraError } from '@qlora/tensor';
+import type { LlamaConfig } from './config';
+import type { KeyValueCache } from './kv-cache';
+import { ropeTable } from './rope-table';
+
+/** Names of the projections of a block, as modules. */
+export const LLAMA_PROJECTIONS = [
+  'self_attn.q_proj',
+  'self_attn.k_proj',
+  'self_attn.v_proj',
+  'self_attn.o_proj',
+  'mlp.gate_proj',
+  'mlp.up_proj',
+  'mlp.down_proj',
+] as const;
+
+/** A projection of a block. */
+export type LlamaProjection = (typeof LLAMA_PROJECTIONS)[number];
+
+/** The parts of a block. */
+export interface LlamaBlock {
+  readonly projections: Readonly<Record<LlamaProjection, Linear>>;
+  readonly inputNorm: Variable;
+  readonly postAttentionNorm: Variable;
+}
+
+/** All that a Llama is made of. */
+export interface LlamaWeights {
+  /** [vocabulary, hidden]. */
+  readonly embedding: Variable;
+  readonly blocks: readonly LlamaBlock[];
+  readonly norm: Variable;
+  /** [vocabulary, hidden]; the embedding itself when tied. */
+  readonly output: Variable;
+}
+
+/** Rows of a batch and where they stand. */
+export interface BatchShape {
+  readonly batch: number;
+  /** Tokens of each sequence in this pass. */
+  readonly sequenceLength: number;
+}
+
+/** A Llama on a backend. */
+export class LlamaModel {
+  readonly config: LlamaConfig;
+  readonly backend: Backend;
+  readonly weights: LlamaWeights;
+  /** The linear layers that can be adapted, by module name; the output embedding is not among them. */
+  readonly linears: ReadonlyMap<string, Linear>;
+  readonly #cos: Buffer;
+  readonly #sin: Buffer;
+
+  constructor(backend: Backend, config: LlamaConfig, weights: LlamaWeights) {
+    this.backend = backend;
+    this.config = config;
+    this.weights = weights;
+    this.linears = new Map(
+      weights.blocks.flatMap((b) => Object.values(b.projections).map((l) => [l.name, l] as const)),
+    );
+    const { cos, sin } = ropeTable(config, config.contextLength);
+    this.#cos = backend.upload(cos, [config.contextLength, config.headDim / 2]);
+    this.#sin = backend.upload(sin, [config.contextLength, config.headDim / 2]);
+  }
+
+  /**
+   * Hidden states [B·S, hidden] after the last norm, for token ids [B·S] (i32).
+   *
+   * @param cache keys and values of what came before, for a batch of one; this pass's are added to it.
+   * @throws QloraError if the sequence is longer than the model's context.
+   */
+  hidden(tape: Tape, ids: Buffer, shape: BatchShape, cache?: KeyValueCache): Variable {
+    const { config, weights } = this;
+    const offset = cache?.length ?? 0;
+    if (offset + shape.sequenceLength > config.contextLength) {
+      throw new QloraError({
+        what: `${offset + shape.sequenceLength} tokens are longer than the model's context of ${config.contextLength}`,
+        fix: 'use a shorter sequence length or text',
+      });
+    }
+    let x = embedding(tape, weights.embedding, ids);
+    weights.blocks.forEach((block, index) => {
+      x = this.#block(tape, block, index, x, shape, cache);
+    });
+    if (cache) cache.length += shape.sequenceLength;
+    return rmsNorm(tape, x, weights.norm, config.normEpsilon);
+  }
+
+  /** Logits [M, vocabulary] of hidden states, or of some rows of them (i32 indices). */
+  logits(tape: Tape, hidden: Variable, rows?: Buffer): Variable {
+    const chosen = rows ? embedding(tape, hidden, rows) : hidden;
+    return linear(tape, chosen, this.weights.output);
+  }
+
+  #block(
+    tape: Tape,
+    block: LlamaBlock,
+    index: number,
+    x: Variable,
+    shape: BatchShape,
+    cache?: KeyValueCache,
+  ): Variable {
+    const { config } = this;
+    const p = block.projections;
+    const normed = rmsNorm(tape, x, block.inputNorm, config.normEpsilon);
+    const attended = this.#attend(tape, p, index, normed, shape, cache);
+    const middle = add(tape, x, p['self_attn.o_proj'].forward(tape, attended));
+    const inner = rmsNorm(tape, middle, block.postAttentionNorm, config.normEpsilon);
+    const gated = swiglu(
+      tape,
+      p['mlp.gate_proj'].forward(tape, inner),
+      p['mlp.up_proj'].forward(tape, inner),
+    );
+    return add(tape, middle, p['mlp.down_proj'].forward(tape, gated));
+  }
+
+  #attend(
+    tape: Tape,
+    p: LlamaBlock['projections'],
+    index: number,
+    x: Variable,
+    { batch, sequenceLength }: BatchShape,
+    cache?: KeyValueCache,
+  ): Variable {
+    const { heads, keyHeads, headDim } = this.config;
+    const offset = cache?.length ?? 0;
+    const rotate = (y: Variable, count: number) =>
+      rope(tape, y, this.#cos, this.#sin, { heads: count, headDim, sequenceLength, offset });
+    const q = rotate(p['self_attn.q_proj'].forward(tape, x), heads);
+    let k = rotate(p['self_attn.k_proj'].forward(tape, x), keyHeads);
+    let v = p['self_attn.v_proj'].forward(tape, x);
+    if (cache) {
+      k = tape.constant(cache.append(index, 'keys', k.value));
+      v = tape.constant(cache.append(index, 'values', v.value));
+    }
+    return attention(tape, q, k, v, {
+      batch,
+      queryLength: sequenceLength,
+      keyLength: offset + sequenceLength,
+      heads,
+      keyHeads,
+      headDim,
+      scale: 1 / Math.sqrt(headDim),
+    });
+  }
+}

@@ -1,0 +1,3 @@
+// Model folders on disk: `@qlora/models/node`.
+export * from './node-open';
+export * from './node-write';
