@@ -71,7 +71,7 @@ export function bitsandbytesInfos(name: string, info: QuantizedInfo): TensorInfo
 
 /** The tensors that a quantized weight is stored as. */
 export function bitsandbytesTensors(name: string, quantized: QuantizedTensor): Map<string, Tensor> {
-  const { scheme, shape, blockSize, codes, scales, dtype } = quantized;
+  const { scheme, shape, blockSize, codes, scales } = quantized;
   const torchType = requireBlockwise(name, quantized);
   const tensors = new Map<string, Tensor>([[name, tensor('u8', [codes.length, 1], codes)]]);
   const state: Parameters<typeof pythonJson>[0] = {

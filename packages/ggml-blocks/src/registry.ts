@@ -1,0 +1,36 @@
+// The registry of block types. A new one is a file of its own and a line here.
+import { QloraError } from '@qlora/tensor';
+import type { BlockType } from './contract';
+import { bf16, f16, f32 } from './floats';
+import { q8_0 } from './q8-0';
+
+/** Known block types by name. */
+export const blockTypes: ReadonlyMap<string, BlockType> = new Map(
+  [f32, f16, bf16, q8_0].map((type) => [type.name, type]),
+);
+
+/** The block type of that name. @throws QloraError listing the known ones. */
+export function blockTypeOf(name: string): BlockType {
+  const type = blockTypes.get(name);
+  if (type) return type;
+  throw new QloraError({
+    what: `no ggml type named "${name}"`,
+    fix: `known: ${[...blockTypes.keys()].join(', ')}`,
+  });
+}
+
+/** The block type of a `ggml_type` id, or undefined for one that cannot be decoded here. */
+export function blockTypeById(id: number): BlockType | undefined {
+  return [...blockTypes.values()].find((type) => type.id === id);
+}
+
+/** Bytes that `count` values take. @throws QloraError if they are no whole blocks. */
+export function blockByteLength(type: BlockType, count: number): number {
+  if (count % type.blockSize !== 0) {
+    throw new QloraError({
+      what: `${count} values are no whole blocks of ${type.blockSize}`,
+      where: type.name,
+    });
+  }
+  return (count / type.blockSize) * type.blockBytes;
+}
