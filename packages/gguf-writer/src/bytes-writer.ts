@@ -54,7 +54,8 @@ export class BytesWriter {
     else if (type === 'f32') this.#write(4, (view, at) => view.setFloat32(at, Number(value), true));
     else if (type === 'f64') this.#write(8, (view, at) => view.setFloat64(at, Number(value), true));
     else if (type === 'u32' || type === 'i32') this.u32(Number(value) >>> 0);
-    else if (type === 'u16' || type === 'i16') this.#write(2, (view, at) => view.setUint16(at, Number(value), true));
+    else if (type === 'u16' || type === 'i16')
+      this.#write(2, (view, at) => view.setUint16(at, Number(value), true));
     else this.#write(1, (view, at) => view.setUint8(at, Number(value)));
   }
 

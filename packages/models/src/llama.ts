@@ -5,6 +5,7 @@ import {
   attention,
   embedding,
   linear,
+  Parameter,
   rmsNorm,
   rope,
   swiglu,
@@ -76,6 +77,14 @@ export class LlamaModel {
     const { cos, sin } = ropeTable(config, config.contextLength);
     this.#cos = backend.upload(cos, [config.contextLength, config.headDim / 2]);
     this.#sin = backend.upload(sin, [config.contextLength, config.headDim / 2]);
+  }
+
+  /** All that trains, in a fixed order: adapters, and base weights where they are parameters. */
+  get parameters(): Parameter[] {
+    const { embedding, norm, output, blocks } = this.weights;
+    const variables = [embedding, ...blocks.flatMap((b) => [b.inputNorm, b.postAttentionNorm]), norm, output];
+    const own = new Set(variables.filter((variable) => variable instanceof Parameter));
+    return [...own, ...[...this.linears.values()].flatMap((linear) => linear.parameters)];
   }
 
   /**

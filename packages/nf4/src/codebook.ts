@@ -124,7 +124,7 @@ export function codebookCodec(name: string, codebook: Float32Array): CodebookCod
         const end = Math.min(start + blockSize, count);
         const scale = scales[block]!;
         const short = end - start < blockSize;
-        const reciprocal = Math.fround(1 / (Math.max(scale, TINY)));
+        const reciprocal = Math.fround(1 / Math.max(scale, TINY));
         for (let i = start; i < end; i++) {
           const scaled = Math.fround(short ? values[i]! / scale : values[i]! * reciprocal);
           // bitsandbytes clamps to [-1, 1] here; beyond the outermost bounds the code is the same without.

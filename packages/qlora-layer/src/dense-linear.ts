@@ -1,5 +1,5 @@
 // A linear layer with a dense f32 weight.
-import { linear, type Tape, type Variable } from '@qlora/autograd';
+import { linear, Parameter, type Tape, type Variable } from '@qlora/autograd';
 import type { Backend } from '@qlora/backend';
 import type { LinearInfo } from '@qlora/peft';
 import { Linear } from './linear';
@@ -15,6 +15,10 @@ export class DenseLinear extends Linear {
     this.#backend = backend;
     this.#weight = weight;
     this.bytes = info.inFeatures * info.outFeatures * 4;
+  }
+
+  protected override weightParameters(): Parameter[] {
+    return this.#weight instanceof Parameter ? [this.#weight] : [];
   }
 
   protected product(tape: Tape, x: Variable): Variable {

@@ -1,5 +1,5 @@
 // A linear layer with an adapter slot, whatever its weight is stored as. The base is frozen; what trains is in the slot.
-import { addBias, type Tape, type Variable } from '@qlora/autograd';
+import { addBias, Parameter, type Tape, type Variable } from '@qlora/autograd';
 import type { Adapter, LinearInfo } from '@qlora/peft';
 
 /** Something that maps [M, in] to [M, out] and can be adapted. */
@@ -18,6 +18,17 @@ export abstract class Linear implements LinearInfo {
     this.inFeatures = info.inFeatures;
     this.outFeatures = info.outFeatures;
     this.#bias = bias;
+  }
+
+  /** What trains in this layer: its adapter's parameters, and weight and bias where those are parameters. */
+  get parameters(): Parameter[] {
+    const own = this.#bias instanceof Parameter ? [this.#bias] : [];
+    return [...this.weightParameters(), ...own, ...(this.adapter?.parameters ?? [])];
+  }
+
+  /** The weight, if it is trainable. */
+  protected weightParameters(): Parameter[] {
+    return [];
   }
 
   /** x · Wᵀ. */
