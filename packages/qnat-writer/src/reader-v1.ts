@@ -161,7 +161,10 @@ function file(
 function decode(record: Placed, info: QuantizedInfo, data: Uint8Array): QuantizedTensor {
   const { blocks, codeBytes, zeroPoints, doubleQuant, blockSize } = record;
   let at = codeBytes;
-  const floats = (count: number) => viewAs('f32', data.slice(at, (at += 4 * count)));
+  const floats = (count: number) => {
+    at += 4 * count;
+    return viewAs('f32', data.slice(at - 4 * count, at));
+  };
   const codes = data.slice(0, codeBytes).map((byte) => ((byte & 15) << 4) | (byte >> 4));
   const plain = floats(blocks);
   const zeros = zeroPoints ? floats(blocks) : undefined;

@@ -1,0 +1,11 @@
+// The verbs of the `qlora` command as functions, for programs that want what it does.
+export { createProgram } from './program';
+export { bytes, createReporter, duration, type Progress, type Reporter } from './reporter';
+export { type EvaluateOptions, evaluate } from './verbs/evaluate';
+export { type ExportGgufOptions, exportGguf } from './verbs/export-gguf';
+export { type ExportQnatOptions, exportQnat } from './verbs/export-qnat';
+export { type GenerateOptions, generate } from './verbs/generate';
+export { type InspectedTensor, type Inspection, inspect } from './verbs/inspect';
+export { type MergeVerbOptions, merge } from './verbs/merge';
+export { type QuantizeOptions, type QuantizeResult, quantize } from './verbs/quantize';
+export { type TrainOptions, type TrainResult, train } from './verbs/train';

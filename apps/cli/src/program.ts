@@ -1,0 +1,246 @@
+// The command line: verbs, their options and examples. Each verb's work is a file in `verbs/`; here is only what they are
+// called and told.
+import { GGUF_TYPES, type GgufType } from '@qlora/gguf-writer';
+import { codecNames, type QuantizationConfig, strategyNames } from '@qlora/quant-strategies';
+import { SCHEDULES, type TrainingConfig } from '@qlora/trainer';
+import { Command, Option } from 'commander';
+import { number, targetModules, whole } from './arguments';
+import { applyConfigFile } from './config-file';
+import { createReporter, type Reporter } from './reporter';
+import { evaluate } from './verbs/evaluate';
+import { exportGguf } from './verbs/export-gguf';
+import { exportQnat } from './verbs/export-qnat';
+import { generate } from './verbs/generate';
+import { inspect } from './verbs/inspect';
+import { merge } from './verbs/merge';
+import { quantize } from './verbs/quantize';
+import { type TrainOptions, train } from './verbs/train';
+
+/** Version of the command; the build puts the package's own in. */
+export const VERSION = '0.0.0';
+
+const overwrite = () => new Option('--overwrite', 'replace what is at --out').default(false);
+const scheme = () =>
+  new Option('--scheme <name>', 'codebook of the 4-bit codes').choices(codecNames()).default('nf4');
+const blockSize = () =>
+  new Option('--block-size <n>', 'values that share a scale').argParser(whole(32, 4096)).default(64);
+const noDoubleQuant = () => new Option('--no-double-quant', 'keep the scales in f32 instead of 8 bits');
+const adapter = () => new Option('--adapter <dir>', 'adapter folder, as PEFT has it');
+const sequenceLength = () => new Option('--sequence-length <n>', 'tokens of a sequence').argParser(whole(2));
+
+/** The flags of `train` and `export qnat` that are grouped before they are handed on. */
+type TrainFlags = Omit<TrainOptions, 'training' | 'quantization'> & TrainingConfig & QuantizationFlags;
+type QuantizationFlags = Pick<QuantizationConfig, 'scheme' | 'blockSize' | 'doubleQuant'>;
+
+/** The whole command. */
+export function createProgram(): Command {
+  const program = new Command('qlora')
+    .description('Quantize, fine-tune, evaluate, merge and export language models, with no Python.')
+    .version(VERSION)
+    .option('--json', 'one JSON object a line on standard output, for machines')
+    .showHelpAfterError('(add --help for what can be said)')
+    .configureHelp({ showGlobalOptions: true })
+    .addHelpText(
+      'after',
+      `
+A whole run:
+  $ qlora train MODEL --data notes.txt --out my-adapter
+  $ qlora generate MODEL --adapter my-adapter --prompt "Once"
+  $ qlora export gguf MODEL --adapter my-adapter --out my-model.gguf --type q8_0`,
+    );
+
+  /** Runs a verb with its options, of type T as its flags above it say, and the reporter that was asked for. */
+  const run =
+    <T>(body: (model: string, options: T, reporter: Reporter) => Promise<unknown>) =>
+    async (model: string, _: unknown, command: Command) => {
+      const { config } = command.opts<{ config?: string }>();
+      if (config !== undefined) await applyConfigFile(command, config);
+      const { json = false } = command.optsWithGlobals<{ json?: boolean }>();
+      await body(model, command.opts() as T, createReporter(json));
+    };
+
+  program
+    .command('quantize')
+    .description(
+      'write a checkpoint with its linear layers in 4 bits, as bitsandbytes and transformers load it',
+    )
+    .argument('<model>', 'folder of a Hugging Face checkpoint')
+    .requiredOption('--out <dir>', 'folder to write')
+    .addOption(scheme())
+    .addOption(blockSize())
+    .addOption(noDoubleQuant())
+    .addOption(overwrite())
+    .addHelpText('after', '\nExample:\n  $ qlora quantize ./SmolLM2-135M --out ./SmolLM2-135M-nf4')
+    .action(run(quantize));
+
+  program
+    .command('train')
+    .description('train LoRA adapters on the frozen 4-bit model and write them as PEFT does')
+    .argument('<model>', 'folder of a Hugging Face checkpoint; quantized on the way if it is not in 4 bits')
+    .requiredOption(
+      '--data <file>',
+      'text, or .jsonl with "text", "prompt" and "completion", or "messages" a line',
+    )
+    .requiredOption('--out <dir>', 'adapter folder to write')
+    .addOption(new Option('--eval-data <file>', 'held-out data, measured before and after'))
+    .addOption(new Option('--rank <n>', 'rank of the adapters').argParser(whole()).default(16))
+    .addOption(
+      new Option('--alpha <x>', 'scaling numerator; scaling is alpha / rank')
+        .argParser(number(0))
+        .default(32),
+    )
+    .addOption(
+      new Option('--lora-dropout <p>', "dropout on the adapters' input")
+        .argParser(number(0, 0.99))
+        .default(0),
+    )
+    .addOption(
+      new Option('--target-modules <names>', 'all-linear, or names like q_proj,v_proj')
+        .argParser(targetModules)
+        .default('all-linear'),
+    )
+    .addOption(new Option('--steps <n>', 'optimizer steps').argParser(whole()).conflicts('epochs'))
+    .addOption(
+      new Option('--epochs <x>', 'times through the data, if --steps is not given')
+        .argParser(number(0))
+        .default(1),
+    )
+    .addOption(new Option('--batch-size <n>', 'sequences in a batch').argParser(whole()).default(4))
+    .addOption(
+      new Option('--gradient-accumulation <n>', 'batches that make one step').argParser(whole()).default(1),
+    )
+    .addOption(sequenceLength().default(128))
+    .addOption(new Option('--learning-rate <x>', 'peak learning rate').argParser(number(0)).default(2e-4))
+    .addOption(
+      new Option('--schedule <name>', 'what follows the warm-up').choices([...SCHEDULES]).default('cosine'),
+    )
+    .addOption(
+      new Option('--warmup <x>', 'warm-up: steps from 1 on, or a part of all steps')
+        .argParser(number(0))
+        .default(0.03),
+    )
+    .addOption(
+      new Option('--max-grad-norm <x>', 'clip gradients to this global norm; 0 does not')
+        .argParser(number(0))
+        .default(1),
+    )
+    .addOption(new Option('--weight-decay <x>', 'decoupled weight decay').argParser(number(0)).default(0))
+    .addOption(new Option('--seed <n>', 'the same seed gives the same bytes').argParser(whole(0)).default(0))
+    .addOption(scheme())
+    .addOption(blockSize())
+    .addOption(noDoubleQuant())
+    .addOption(new Option('--config <file>', 'options from a YAML file, by their long names'))
+    .addOption(overwrite())
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ qlora train MODEL --data shakespeare.txt --out adapter --steps 200\n  $ qlora train MODEL --data chat.jsonl --out adapter --rank 8 --alpha 16 --target-modules q_proj,v_proj\n  $ qlora train MODEL --data notes.txt --out adapter --config train.yaml',
+    )
+    .action(
+      run((model, flags: TrainFlags, reporter) => {
+        const { scheme, blockSize, doubleQuant, ...rest } = flags;
+        return train(
+          model,
+          { ...rest, training: rest, quantization: { scheme, blockSize, doubleQuant } },
+          reporter,
+        );
+      }),
+    );
+
+  program
+    .command('eval')
+    .description('mean cross entropy per token and perplexity of a text')
+    .argument('<model>', 'folder of a checkpoint, plain or in 4 bits')
+    .requiredOption('--data <file>', 'text or .jsonl')
+    .addOption(adapter())
+    .addOption(sequenceLength())
+    .addOption(new Option('--limit <n>', 'only the first so many sequences').argParser(whole()))
+    .addHelpText(
+      'after',
+      '\nEach window of tokens comes after a begin token, where the tokenizer has one. The default\nsequence length is 512, or the context of the model if that is shorter.\n\nExample:\n  $ qlora eval MODEL --adapter adapter --data held-out.txt',
+    )
+    .action(run(evaluate));
+
+  program
+    .command('generate')
+    .description('text that follows a prompt')
+    .argument('<model>', 'folder of a checkpoint, plain or in 4 bits')
+    .requiredOption('--prompt <text>', 'what to go on from')
+    .addOption(adapter())
+    .addOption(new Option('--max-tokens <n>', 'most tokens to add').argParser(whole()).default(128))
+    .addOption(
+      new Option('--temperature <x>', '0 takes the likeliest token always').argParser(number(0)).default(0),
+    )
+    .addOption(
+      new Option('--top-p <p>', 'keep the likeliest tokens up to this probability')
+        .argParser(number(0.000001, 1))
+        .default(1),
+    )
+    .addOption(new Option('--seed <n>', 'seed of sampling').argParser(whole(0)).default(0))
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ qlora generate MODEL --adapter adapter --prompt "Once upon a time" --temperature 0.8 --top-p 0.95',
+    )
+    .action(run(generate));
+
+  program
+    .command('merge')
+    .description('write base and adapter as one dense checkpoint')
+    .argument(
+      '<model>',
+      'folder of a checkpoint; if it is in 4 bits, the dequantized weights are merged into',
+    )
+    .requiredOption('--adapter <dir>', 'adapter folder, as PEFT has it')
+    .requiredOption('--out <dir>', 'folder to write')
+    .addOption(
+      new Option('--dtype <type>', 'type of the weights').choices(['f32', 'f16', 'bf16']).default('f16'),
+    )
+    .addOption(overwrite())
+    .addHelpText('after', '\nExample:\n  $ qlora merge MODEL-nf4 --adapter adapter --out merged --dtype bf16')
+    .action(run(merge));
+
+  const exporting = program.command('export').description('write a model as a single file');
+  exporting
+    .command('gguf')
+    .description('a GGUF file that llama.cpp runs')
+    .argument('<model>', 'folder of a checkpoint, plain or in 4 bits')
+    .requiredOption('--out <file>', 'file to write')
+    .addOption(
+      new Option('--type <type>', 'type of the matrices')
+        .choices([...GGUF_TYPES])
+        .default('f16' satisfies GgufType),
+    )
+    .addOption(adapter())
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ qlora export gguf MODEL-nf4 --adapter adapter --out model.gguf --type q8_0',
+    )
+    .action(run(exportGguf));
+  exporting
+    .command('qnat')
+    .description('a QNAT file: the 4-bit model with config and tokenizer')
+    .argument('<model>', 'folder of a checkpoint; quantized on the way if it is not in 4 bits')
+    .requiredOption('--out <file>', 'file to write')
+    .addOption(scheme())
+    .addOption(
+      new Option('--strategy <name>', 'how scales are laid out')
+        .choices(strategyNames())
+        .default('blockwise'),
+    )
+    .addOption(blockSize())
+    .addOption(noDoubleQuant())
+    .addHelpText('after', '\nExample:\n  $ qlora export qnat MODEL --out model.qnat --strategy zero-point')
+    .action(
+      run((model, flags: QuantizationConfig & { out: string }, reporter) =>
+        exportQnat(model, { out: flags.out, quantization: flags }, reporter),
+      ),
+    );
+
+  program
+    .command('inspect')
+    .description('tensors, types, shapes, sizes and metadata of a file or folder')
+    .argument('<path>', 'a safetensors, GGUF or QNAT file, a model folder or an adapter folder')
+    .addHelpText('after', '\nExample:\n  $ qlora inspect model.gguf')
+    .action(run((path, _: object, reporter) => inspect(path, reporter)));
+
+  return program;
+}

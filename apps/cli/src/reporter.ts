@@ -1,0 +1,109 @@
+// How a verb speaks: to a person with progress bars and tables, or to a machine with one JSON object a line. Progress
+// goes to standard error, results to standard output, so that a result can be piped.
+import cliProgress from 'cli-progress';
+import pc from 'picocolors';
+
+/** A bar with time left. */
+export interface Progress {
+  /** Moves to `done` of the total; `note` is shown behind the bar. */
+  update(done: number, note?: string): void;
+  stop(): void;
+}
+
+/** What verbs report to. */
+export interface Reporter {
+  readonly json: boolean;
+  /** A line for people; left out in JSON mode. */
+  say(line: string): void;
+  /** A warning, for both: standard error, or an event. */
+  warn(line: string): void;
+  /** An event for machines; left out otherwise. */
+  event(name: string, data: Readonly<Record<string, unknown>>): void;
+  progress(label: string, total: number): Progress;
+}
+
+/** Formats seconds as people say them. */
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '?';
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+  return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
+}
+
+/** Formats a number of bytes. */
+export function bytes(count: number): string {
+  const units = ['B', 'KB', 'MB', 'GB', 'TB'];
+  let value = count;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toFixed(value < 10 ? 2 : 1)} ${units[unit]}`;
+}
+
+const silent: Progress = { update: () => {}, stop: () => {} };
+
+/** A reporter for a person, or for a machine with `json`. */
+export function createReporter(json: boolean): Reporter {
+  const emit = (name: string, data: Readonly<Record<string, unknown>>) => {
+    process.stdout.write(`${JSON.stringify({ event: name, ...data })}\n`);
+  };
+  return {
+    json,
+    say: (line) => {
+      if (!json) process.stdout.write(`${line}\n`);
+    },
+    warn: (line) => {
+      if (json) emit('warning', { message: line });
+      else process.stderr.write(`${pc.yellow('warning')} ${line}\n`);
+    },
+    event: (name, data) => {
+      if (json) emit(name, data);
+    },
+    progress(label, total) {
+      if (json) return silent;
+      return process.stderr.isTTY ? bar(label, total) : lines(label, total);
+    },
+  };
+}
+
+function bar(label: string, total: number): Progress {
+  const start = performance.now();
+  const progress = new cliProgress.SingleBar(
+    {
+      format: `${label} {bar} {value}/{total} {left} {note}`,
+      stream: process.stderr,
+      hideCursor: true,
+      barsize: 24,
+      clearOnComplete: false,
+    },
+    cliProgress.Presets.shades_classic,
+  );
+  progress.start(total, 0, { left: '', note: '' });
+  return {
+    update: (done, note = '') => progress.update(done, { left: timeLeft(start, done, total), note }),
+    stop: () => progress.stop(),
+  };
+}
+
+/** Where there is no terminal: a line each tenth of the way of what takes long, so that a log shows that it goes on. */
+function lines(label: string, total: number): Progress {
+  const start = performance.now();
+  let shown = 0;
+  return {
+    update(done, note = '') {
+      const tenth = Math.floor((10 * done) / Math.max(1, total));
+      if (tenth <= shown || performance.now() - start < 2000) return;
+      shown = tenth;
+      process.stderr.write(`${label} ${done}/${total} ${timeLeft(start, done, total)} ${note}\n`);
+    },
+    stop: () => {},
+  };
+}
+
+function timeLeft(start: number, done: number, total: number): string {
+  if (done === 0) return '';
+  if (done >= total) return `in ${duration((performance.now() - start) / 1000)}`;
+  return `${duration(((performance.now() - start) / done / 1000) * (total - done))} left`;
+}

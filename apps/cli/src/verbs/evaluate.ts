@@ -1,0 +1,51 @@
+// qlora eval: how well a model predicts a text.
+import { readFile } from 'node:fs/promises';
+import { QloraError } from '@qlora/tensor';
+import { ioError } from '@qlora/tensor/node';
+import { type Evaluation, evaluate as evaluateModel, loadExamples } from '@qlora/trainer';
+import { load } from '../load';
+import type { Reporter } from '../reporter';
+
+/** Options of {@link evaluate}. */
+export interface EvaluateOptions {
+  readonly adapter?: string | undefined;
+  readonly data: string;
+  readonly sequenceLength?: number | undefined;
+  /** Only the first so many windows. */
+  readonly limit?: number | undefined;
+}
+
+/** Mean cross entropy and perplexity of a model on a text. */
+export async function evaluate(
+  folder: string,
+  options: EvaluateOptions,
+  reporter: Reporter,
+): Promise<Evaluation> {
+  const content = await readFile(options.data, 'utf8').catch((cause) => {
+    throw ioError(options.data, cause);
+  });
+  const { checkpoint, model, backend } = await load(folder, { adapter: options.adapter }, reporter);
+  const context = model.config.contextLength;
+  const sequenceLength = options.sequenceLength ?? Math.min(512, context);
+  if (sequenceLength > context) {
+    throw new QloraError({
+      what: `sequence length ${sequenceLength} is longer than the model's context of ${context}`,
+      where: folder,
+      fix: `use --sequence-length ${context} or less`,
+    });
+  }
+  const examples = loadExamples(content, options.data, checkpoint.tokenizer, sequenceLength).slice(
+    0,
+    options.limit,
+  );
+  const progress = reporter.progress('evaluating', examples.length);
+  const result = await evaluateModel(model, examples, (done) => progress.update(done));
+  progress.stop();
+  await backend.dispose();
+  reporter.event('evaluated', { ...result, windows: examples.length, sequenceLength });
+  reporter.say(
+    `cross entropy ${result.crossEntropy.toFixed(4)} nats per token, perplexity ${result.perplexity.toFixed(3)}`,
+  );
+  reporter.say(`over ${result.tokens} tokens in ${examples.length} windows of ${sequenceLength}`);
+  return result;
+}

@@ -1,0 +1,51 @@
+// qlora export gguf: a file that llama.cpp runs.
+import { basename, resolve } from 'node:path';
+import { type GgufExport, type GgufType, exportGguf as writeGguf } from '@qlora/gguf-writer';
+import { openCheckpoint } from '@qlora/models/node';
+import { mergedSource } from '@qlora/peft';
+import { loadAdapter } from '@qlora/peft/node';
+import { fileSink } from '@qlora/tensor/node';
+import type { Reporter } from '../reporter';
+
+/** Options of {@link exportGguf}. */
+export interface ExportGgufOptions {
+  readonly adapter?: string | undefined;
+  readonly out: string;
+  readonly type: GgufType;
+}
+
+/** Writes a GGUF file of a checkpoint, an adapter merged in if one is named. */
+export async function exportGguf(
+  folder: string,
+  options: ExportGgufOptions,
+  reporter: Reporter,
+): Promise<GgufExport> {
+  const adapter = options.adapter === undefined ? undefined : await loadAdapter(options.adapter);
+  const checkpoint = await openCheckpoint(folder);
+  try {
+    const source = adapter ? mergedSource(checkpoint.source, adapter, { dtype: 'f32' }) : checkpoint.source;
+    let progress: ReturnType<Reporter['progress']> | undefined;
+    const result = await writeGguf(
+      {
+        source,
+        config: checkpoint.config,
+        tokenizer: checkpoint.tokenizerFiles,
+        type: options.type,
+        name: basename(resolve(folder)),
+        onTensor(_, index, total) {
+          progress ??= reporter.progress('exporting', total);
+          progress.update(index + 1);
+        },
+      },
+      await fileSink(options.out),
+    );
+    progress?.stop();
+    for (const { name, type, reason } of result.fallbacks) reporter.warn(`${name} is ${type}: ${reason}`);
+    reporter.event('exported', { out: options.out, type: options.type, ...result });
+    reporter.say(`${result.tensors} tensors written to ${options.out}`);
+    reporter.say(`next: llama-cli -m ${options.out} -p "…"`);
+    return result;
+  } finally {
+    await checkpoint.close();
+  }
+}

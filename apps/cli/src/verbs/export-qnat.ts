@@ -1,0 +1,41 @@
+// qlora export qnat: a model in one file of the native format.
+import { quantizedWeights } from '@qlora/models';
+import { openCheckpoint } from '@qlora/models/node';
+import { exportNative } from '@qlora/qnat-writer';
+import type { QuantizationConfig } from '@qlora/quant-strategies';
+import { fileSink } from '@qlora/tensor/node';
+import type { Reporter } from '../reporter';
+
+/** Options of {@link exportQnat}. */
+export interface ExportQnatOptions {
+  readonly out: string;
+  /** How to quantize, if the checkpoint is not in 4 bits already. */
+  readonly quantization: Partial<QuantizationConfig>;
+}
+
+/** Writes a QNAT file of a checkpoint: linear layers in 4 bits, config and tokenizer in its metadata. */
+export async function exportQnat(
+  folder: string,
+  options: ExportQnatOptions,
+  reporter: Reporter,
+): Promise<void> {
+  const checkpoint = await openCheckpoint(folder);
+  try {
+    const source = quantizedWeights(checkpoint, options.quantization);
+    let progress: ReturnType<Reporter['progress']> | undefined;
+    const { quantization_config: _, ...config } = checkpoint.configJson;
+    const { tokenizer, config: tokenizerConfig } = checkpoint.tokenizerFiles;
+    await exportNative(source, await fileSink(options.out), {
+      metadata: { config, tokenizer, tokenizer_config: tokenizerConfig },
+      onTensor(_, index, total) {
+        progress ??= reporter.progress('exporting', total);
+        progress.update(index + 1);
+      },
+    });
+    progress?.stop();
+    reporter.event('exported', { out: options.out, tensors: source.tensors.length });
+    reporter.say(`${source.tensors.length} tensors written to ${options.out}`);
+  } finally {
+    await checkpoint.close();
+  }
+}

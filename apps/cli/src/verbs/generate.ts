@@ -1,0 +1,52 @@
+// qlora generate: text that follows a prompt.
+import { generate as generateIds } from '@qlora/models';
+import { load } from '../load';
+import type { Reporter } from '../reporter';
+
+/** Options of {@link generate}. */
+export interface GenerateOptions {
+  readonly adapter?: string | undefined;
+  readonly prompt: string;
+  readonly maxTokens: number;
+  readonly temperature: number;
+  readonly topP: number;
+  readonly seed: number;
+}
+
+/** Generates text, writing it to standard output as it comes (in JSON mode, at the end). */
+export async function generate(
+  folder: string,
+  options: GenerateOptions,
+  reporter: Reporter,
+): Promise<string> {
+  const { checkpoint, model, backend } = await load(folder, { adapter: options.adapter }, reporter);
+  const { tokenizer } = checkpoint;
+  const prompt = tokenizer.encode(options.prompt);
+  const start = performance.now();
+  const ids: number[] = [];
+  let shown = '';
+  const { maxTokens, temperature, topP, seed } = options;
+  if (!reporter.json) process.stdout.write(options.prompt);
+  const prefix = tokenizer.decode(prompt);
+  for await (const id of generateIds(model, prompt, { maxTokens, temperature, topP, seed })) {
+    ids.push(id);
+    const text = tokenizer.decode([...prompt, ...ids]).slice(prefix.length);
+    // A character of several bytes is not whole yet while it ends in the replacement character.
+    if (!reporter.json && !text.endsWith('\ufffd')) {
+      process.stdout.write(text.slice(shown.length));
+      shown = text;
+    }
+  }
+  if (!reporter.json) process.stdout.write('\n');
+  await backend.dispose();
+  const text = tokenizer.decode([...prompt, ...ids]).slice(prefix.length);
+  const seconds = (performance.now() - start) / 1000;
+  reporter.event('generated', {
+    prompt: options.prompt,
+    text,
+    tokens: ids.length,
+    seconds,
+    tokensPerSecond: ids.length / seconds,
+  });
+  return text;
+}

@@ -1,0 +1,130 @@
+// qlora train: LoRA adapters on the frozen 4-bit base.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { addLora, extractAdapter } from '@qlora/models';
+import { loraConfig } from '@qlora/peft';
+import { saveAdapter } from '@qlora/peft/node';
+import type { QuantizationConfig } from '@qlora/quant-strategies';
+import { QloraError } from '@qlora/tensor';
+import { ioError, writeFileAtomic } from '@qlora/tensor/node';
+import { evaluate, loadExamples, QLoRATrainer, type StepMetrics, type TrainingConfig } from '@qlora/trainer';
+import { load } from '../load';
+import { duration, type Reporter } from '../reporter';
+
+/** Options of {@link train}. */
+export interface TrainOptions {
+  readonly data: string;
+  readonly out: string;
+  readonly rank: number;
+  readonly alpha: number;
+  readonly loraDropout: number;
+  readonly targetModules: readonly string[] | string;
+  readonly sequenceLength: number;
+  readonly evalData?: string | undefined;
+  readonly training: Partial<TrainingConfig>;
+  readonly quantization: Partial<QuantizationConfig>;
+  readonly overwrite: boolean;
+}
+
+/** Result of {@link train}. */
+export interface TrainResult {
+  readonly out: string;
+  readonly steps: readonly StepMetrics[];
+  readonly trainableParameters: number;
+  readonly seconds: number;
+  /** Cross entropy on the held-out data before and after, if there was any. */
+  readonly evaluation: { readonly before: number; readonly after: number } | undefined;
+}
+
+/** The name of the log inside the adapter folder: one JSON object a step. */
+export const LOG_FILE = 'training_log.jsonl';
+
+/** Trains adapters and writes them as PEFT does. */
+export async function train(
+  modelFolder: string,
+  options: TrainOptions,
+  reporter: Reporter,
+): Promise<TrainResult> {
+  const { rank, alpha, loraDropout, targetModules, sequenceLength } = options;
+  const config = loraConfig({ rank, alpha, dropout: loraDropout, targetModules, baseModel: modelFolder });
+  const start = performance.now();
+  const texts = await Promise.all(
+    [options.data, ...(options.evalData ? [options.evalData] : [])].map(readText),
+  );
+  const { backend, checkpoint, model } = await load(
+    modelFolder,
+    { quantize: options.quantization },
+    reporter,
+  );
+  if (sequenceLength > model.config.contextLength) {
+    throw new QloraError({
+      what: `sequence length ${sequenceLength} is longer than the model's context of ${model.config.contextLength}`,
+      where: modelFolder,
+      fix: `use --sequence-length ${model.config.contextLength} or less`,
+    });
+  }
+  const [examples = [], held] = texts.map(({ path, content }) =>
+    loadExamples(content, path, checkpoint.tokenizer, sequenceLength),
+  );
+  const seed = options.training.seed ?? 0;
+  const parameters = addLora(model, config, seed);
+  const trainableParameters = parameters.reduce(
+    (sum, { value }) => sum + value.shape.reduce((a, b) => a * b, 1),
+    0,
+  );
+  const trainer = new QLoRATrainer(model, parameters, examples, options.training);
+  reporter.say(
+    `${examples.length} sequences, ${trainer.totalSteps} steps, ${trainableParameters.toLocaleString('en')} trainable parameters`,
+  );
+  reporter.event('start', {
+    sequences: examples.length,
+    totalSteps: trainer.totalSteps,
+    trainableParameters,
+  });
+  const before = held ? (await evaluate(model, held)).crossEntropy : undefined;
+  const steps: StepMetrics[] = [];
+  const progress = reporter.progress('training', trainer.totalSteps);
+  for await (const metrics of trainer.run()) {
+    steps.push(metrics);
+    progress.update(
+      metrics.step,
+      `loss ${metrics.loss.toFixed(3)}  ${Math.round(metrics.tokens / metrics.seconds)} tokens/s`,
+    );
+    reporter.event('step', { ...metrics });
+  }
+  progress.stop();
+  const after = held ? (await evaluate(model, held)).crossEntropy : undefined;
+  const adapter = await extractAdapter(model, config);
+  await saveAdapter(options.out, adapter, {
+    overwrite: options.overwrite,
+    extra: (folder) =>
+      writeFileAtomic(join(folder, LOG_FILE), steps.map((step) => `${JSON.stringify(step)}\n`).join('')),
+  });
+  await backend.dispose();
+  const seconds = (performance.now() - start) / 1000;
+  const evaluation = before !== undefined && after !== undefined ? { before, after } : undefined;
+  const [first] = steps;
+  const last = steps.at(-1);
+  reporter.event('trained', {
+    out: options.out,
+    trainableParameters,
+    seconds,
+    evaluation,
+    finalLoss: last?.loss,
+  });
+  reporter.say(`loss ${first?.loss.toFixed(3)} → ${last?.loss.toFixed(3)} in ${duration(seconds)}`);
+  if (evaluation)
+    reporter.say(
+      `held-out cross entropy ${evaluation.before.toFixed(4)} → ${evaluation.after.toFixed(4)} nats per token`,
+    );
+  reporter.say(`adapter written to ${options.out}`);
+  reporter.say(`next: qlora generate ${modelFolder} --adapter ${options.out} --prompt "…"`);
+  return { out: options.out, steps, trainableParameters, seconds, evaluation };
+}
+
+async function readText(path: string): Promise<{ path: string; content: string }> {
+  const content = await readFile(path, 'utf8').catch((cause) => {
+    throw ioError(path, cause);
+  });
+  return { path, content };
+}
