@@ -24,7 +24,13 @@ let llama: Promise<Llama | undefined> | undefined;
 function engine(): Promise<Llama | undefined> {
   llama ??= import('node-llama-cpp')
     .then(({ getLlama, LlamaLogLevel }) =>
-      getLlama({ gpu: false, build: 'never', skipDownload: true, logLevel: LlamaLogLevel.error, maxThreads: 1 }),
+      getLlama({
+        gpu: false,
+        build: 'never',
+        skipDownload: true,
+        logLevel: LlamaLogLevel.error,
+        maxThreads: 1,
+      }),
     )
     .catch(() => undefined);
   return llama;
@@ -39,7 +45,10 @@ export async function hasLlamaCpp(): Promise<boolean> {
  * Loads a GGUF file, and LoRA adapters in GGUF if any.
  * @throws llama.cpp's own error if it refuses the file.
  */
-export async function loadGguf(path: string, options: { contextSize?: number; lora?: string } = {}): Promise<LlamaCppModel> {
+export async function loadGguf(
+  path: string,
+  options: { contextSize?: number; lora?: string } = {},
+): Promise<LlamaCppModel> {
   const runtime = await engine();
   if (!runtime) throw new Error('node-llama-cpp has no binary for this platform');
   const model = await runtime.loadModel({ modelPath: path, gpuLayers: 0, useMmap: false });
@@ -52,7 +61,10 @@ export async function loadGguf(path: string, options: { contextSize?: number; lo
 
   const logits = async (ids: readonly number[]): Promise<Float32Array[]> => {
     await sequence.clearHistory();
-    const items = ids.map((id) => [id as Token, { generateNext: { logits: true } }] as [Token, { generateNext: { logits: true } }]);
+    const items = ids.map(
+      (id) =>
+        [id as Token, { generateNext: { logits: true } }] as [Token, { generateNext: { logits: true } }],
+    );
     const outputs = await sequence.controlledEvaluate(items);
     return outputs.map((output, position) => {
       const map = output?.next.logits;
@@ -70,7 +82,10 @@ export async function loadGguf(path: string, options: { contextSize?: number; lo
     async greedy(ids, count) {
       await sequence.clearHistory();
       const result: number[] = [];
-      for await (const token of sequence.evaluate(ids.map((id) => id as Token), { temperature: 0, yieldEogToken: true })) {
+      for await (const token of sequence.evaluate(
+        ids.map((id) => id as Token),
+        { temperature: 0, yieldEogToken: true },
+      )) {
         result.push(token);
         if (result.length === count) break;
       }
