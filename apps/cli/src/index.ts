@@ -1,5 +1,6 @@
 // The verbs of the `qlora` command as functions, for programs that want what it does.
 export { createProgram } from './program';
+export { type Report, type ReportSection, renderReport } from './report';
 export { bytes, createReporter, duration, type Progress, type Reporter } from './reporter';
 export { type EvaluateOptions, evaluate } from './verbs/evaluate';
 export { type ExportGgufOptions, exportGguf } from './verbs/export-gguf';

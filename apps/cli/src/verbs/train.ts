@@ -9,6 +9,7 @@ import { QloraError } from '@qlora/tensor';
 import { ioError, writeFileAtomic } from '@qlora/tensor/node';
 import { evaluate, loadExamples, QLoRATrainer, type StepMetrics, type TrainingConfig } from '@qlora/trainer';
 import { load } from '../load';
+import { type Report, renderReport } from '../report';
 import { duration, type Reporter } from '../reporter';
 
 /** Options of {@link train}. */
@@ -38,6 +39,9 @@ export interface TrainResult {
 
 /** The name of the log inside the adapter folder: one JSON object a step. */
 export const LOG_FILE = 'training_log.jsonl';
+
+/** The name of the page about the run inside the adapter folder. */
+export const REPORT_FILE = 'report.html';
 
 /** Trains adapters and writes them as PEFT does. */
 export async function train(
@@ -97,8 +101,14 @@ export async function train(
   const adapter = await extractAdapter(model, config);
   await saveAdapter(options.out, adapter, {
     overwrite: options.overwrite,
-    extra: (folder) =>
-      writeFileAtomic(join(folder, LOG_FILE), steps.map((step) => `${JSON.stringify(step)}\n`).join('')),
+    async extra(folder) {
+      await writeFileAtomic(
+        join(folder, LOG_FILE),
+        steps.map((step) => `${JSON.stringify(step)}\n`).join(''),
+      );
+      const report = describe(modelFolder, options, trainableParameters, steps);
+      await writeFileAtomic(join(folder, REPORT_FILE), await renderReport(report));
+    },
   });
   await backend.dispose();
   const seconds = (performance.now() - start) / 1000;
@@ -117,9 +127,39 @@ export async function train(
     reporter.say(
       `held-out cross entropy ${evaluation.before.toFixed(4)} → ${evaluation.after.toFixed(4)} nats per token`,
     );
-  reporter.say(`adapter written to ${options.out}`);
+  reporter.say(`adapter written to ${options.out}, with the loss curve in ${join(options.out, REPORT_FILE)}`);
   reporter.say(`next: qlora generate ${modelFolder} --adapter ${options.out} --prompt "…"`);
   return { out: options.out, steps, trainableParameters, seconds, evaluation };
+}
+
+function describe(
+  model: string,
+  options: TrainOptions,
+  trainableParameters: number,
+  steps: readonly StepMetrics[],
+): Report {
+  const { rank, alpha, targetModules, sequenceLength, data } = options;
+  const tokens = steps.reduce((sum, step) => sum + step.tokens, 0);
+  return {
+    title: 'A QLoRA run',
+    subtitle: `${model}, on ${data}`,
+    steps,
+    sections: [
+      {
+        kind: 'table',
+        title: 'The run',
+        rows: [
+          ['rank, alpha', `${rank}, ${alpha}`],
+          ['target modules', String(targetModules)],
+          ['trainable parameters', trainableParameters.toLocaleString('en')],
+          ['sequence length', String(sequenceLength)],
+          ['steps', String(steps.length)],
+          ['tokens learnt from', tokens.toLocaleString('en')],
+          ['loss, first and last step', `${steps[0]?.loss.toFixed(4)}, ${steps.at(-1)?.loss.toFixed(4)}`],
+        ],
+      },
+    ],
+  };
 }
 
 async function readText(path: string): Promise<{ path: string; content: string }> {

@@ -1,0 +1,7 @@
+// Writes data/pirate.jsonl, the demo's training data: stories of our own grammar, told by a pirate.
+//
+//   pnpm --filter @qlora/demo make-data
+import { writeFileAtomic } from '@qlora/tensor/node';
+import { pirateData } from './pirate-data';
+
+await writeFileAtomic(new URL('../data/pirate.jsonl', import.meta.url).pathname, pirateData());
