@@ -11,7 +11,10 @@ export interface BitsAndBytesConfig {
   readonly skippedModules: readonly string[];
 }
 
-/** The JSON for config.json. */
+/**
+ * The JSON for config.json. `llm_int8_threshold` is left out: transformers insists on a float there, JSON.stringify writes
+ * 6.0 as 6, and its default is the same.
+ */
 export function writeBitsandbytesConfig(config: BitsAndBytesConfig): Record<string, unknown> {
   return {
     _load_in_4bit: true,
@@ -23,7 +26,6 @@ export function writeBitsandbytesConfig(config: BitsAndBytesConfig): Record<stri
     llm_int8_enable_fp32_cpu_offload: false,
     llm_int8_has_fp16_weight: false,
     llm_int8_skip_modules: config.skippedModules.length > 0 ? [...config.skippedModules] : null,
-    llm_int8_threshold: 6.0,
     load_in_4bit: true,
     load_in_8bit: false,
     quant_method: 'bitsandbytes',
