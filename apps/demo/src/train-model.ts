@@ -1,7 +1,7 @@
 // Makes the demo's model from nothing: corpus, tokenizer, random weights, training with our own packages, and a Hugging
 // Face folder. Deterministic: the same seed gives the same files on the same Node version.
 //
-//   pnpm --filter @qlora/demo train-model [--steps 1000] [--out model]
+//   pnpm --filter @qlora/demo train-model [--steps 3000] [--out model]
 //
 // It takes about half an hour on one core with the reference backend. The result is committed in `model/`.
 import { join } from 'node:path';
@@ -57,7 +57,7 @@ function initialize(rng: Random): [string, Tensor][] {
 }
 
 const { values: options } = parseArgs({
-  options: { steps: { type: 'string', default: '1200' }, out: { type: 'string', default: 'model' } },
+  options: { steps: { type: 'string', default: '3000' }, out: { type: 'string', default: 'model' } },
 });
 const steps = Number(options.steps);
 
@@ -89,7 +89,7 @@ console.log(`${parameters} parameters, ${examples.length} stories, ${steps} step
 
 const trainer = new QLoRATrainer(model, model.parameters, examples, {
   steps,
-  batchSize: 8,
+  batchSize: 4,
   learningRate: 4e-3,
   schedule: 'cosine',
   warmup: 50,

@@ -12,6 +12,7 @@ const LEVELS = 4;
 /** Mean of `values`, 0 if there are none. */
 export function mean(values: Float32Array): number {
   if (values.length === 0) return 0;
+  if (values.length < LANES) return Math.fround(sumOfFew(values) / values.length);
   const vectors = Math.floor(values.length / LANES);
   const sums = cascade(values, Math.floor(vectors / ROWS));
   for (let i = Math.floor(vectors / ROWS) * ROWS; i < vectors; i++) {
@@ -24,6 +25,15 @@ export function mean(values: Float32Array): number {
   for (let i = vectors * LANES; i < values.length; i++) total = Math.fround(total + values[i]!);
   for (let lane = 0; lane < LANES; lane++) total = Math.fround(total + sums[lane]!);
   return Math.fround(total / values.length);
+}
+
+/** Fewer than a vector: four sums side by side, what is left goes to the first, then they are added up. */
+function sumOfFew(values: Float32Array): number {
+  const whole = values.length < ROWS ? 0 : ROWS;
+  let sum = whole === 0 ? 0 : values[0]!;
+  for (let i = whole; i < values.length; i++) sum = Math.fround(sum + values[i]!);
+  for (let i = 1; i < whole; i++) sum = Math.fround(sum + values[i]!);
+  return sum;
 }
 
 /** Sums of each of the 32 columns over `count` rows, each level taking over from the one below when it is full. */

@@ -27,13 +27,19 @@ const torchTypes: Record<string, string> = { f32: 'torch.float32', u8: 'torch.ui
 async function lastLogits(model: LlamaModel, ids: number[]): Promise<Float32Array> {
   const { backend } = model;
   const tape = new Tape(backend, { record: false });
-  const hidden = model.hidden(tape, backend.upload(Int32Array.from(ids), [ids.length]), { batch: 1, sequenceLength: ids.length });
+  const hidden = model.hidden(tape, backend.upload(Int32Array.from(ids), [ids.length]), {
+    batch: 1,
+    sequenceLength: ids.length,
+  });
   return backend.read(model.logits(tape, hidden, backend.upload(Int32Array.of(ids.length - 1), [1])).value);
 }
 
 function expectClose(logits: Float32Array, expected: number[], bound: number) {
   expect(logits.length).toBe(expected.length);
-  const worst = logits.reduce((max, logit, i) => Math.max(max, Math.abs(logit - (expected[i] ?? Number.NaN))), 0);
+  const worst = logits.reduce(
+    (max, logit, i) => Math.max(max, Math.abs(logit - (expected[i] ?? Number.NaN))),
+    0,
+  );
   expect(worst).toBeLessThan(bound);
 }
 
@@ -46,14 +52,20 @@ for (const [name, folder] of Object.entries(models)) {
 
     it('gives the logits that transformers gives, to 1e-4', async () => {
       const checkpoint = await openCheckpoint(folder);
-      expect(checkpoint.tokenizer.encode('Once upon a time there was a small fox who lived by the river.')).toEqual(golden.ids);
+      expect(
+        checkpoint.tokenizer.encode('Once upon a time there was a small fox who lived by the river.'),
+      ).toEqual(golden.ids);
       expectClose(await lastLogits(await loadModel(backend, checkpoint), golden.ids), golden.plain, 1e-4);
       await checkpoint.close();
     });
 
     it('in 4 bits gives the logits that transformers gives with bitsandbytes, to 1e-4', async () => {
       const checkpoint = await openCheckpoint(folder);
-      expectClose(await lastLogits(await loadModel(backend, checkpoint, { quantize: {} }), golden.ids), golden.quantized, 1e-4);
+      expectClose(
+        await lastLogits(await loadModel(backend, checkpoint, { quantize: {} }), golden.ids),
+        golden.quantized,
+        1e-4,
+      );
       await checkpoint.close();
     });
 
@@ -73,7 +85,10 @@ for (const [name, folder] of Object.entries(models)) {
     it("with an adapter that PEFT made gives PEFT's logits, to 1e-4", async () => {
       const checkpoint = await openCheckpoint(folder);
       const model = await loadModel(backend, checkpoint);
-      applyAdapter(model, await loadAdapter(new URL(`./goldens/${name}-peft-adapter`, import.meta.url).pathname));
+      applyAdapter(
+        model,
+        await loadAdapter(new URL(`./goldens/${name}-peft-adapter`, import.meta.url).pathname),
+      );
       expectClose(await lastLogits(model, golden.ids), golden.peftAdapter, 1e-4);
       await checkpoint.close();
     });

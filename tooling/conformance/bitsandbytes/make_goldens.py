@@ -13,6 +13,9 @@ import bitsandbytes.functional as F
 import torch
 from bitsandbytes.backends.default.ops import _get_4bit_quantize_bounds
 
+# A sum over several threads depends on their number.
+torch.set_num_threads(1)
+
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 VERSIONS = {"bitsandbytes": bitsandbytes.__version__, "torch": torch.__version__}
 
@@ -75,6 +78,7 @@ def double_cases() -> list[dict]:
     for name, scales in {
         "one scale": torch.tensor([0.7]),
         "equal scales": torch.full((9,), 0.25),
+        **{f"{n} scales": torch.rand(n) * 0.03 for n in range(2, 9)},
         "three blocks": torch.rand(600) * 0.05 + 0.01,
         "an outlier": torch.cat([torch.rand(300) * 0.01, torch.tensor([3.0])]),
         "many": torch.rand(4096) * 0.02,
