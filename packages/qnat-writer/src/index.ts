@@ -1,14 +1,14 @@
 // QNAT, the native container of quantized tensors: a streaming writer, a strict reader, and a reader for the files of
 // qlora-rs. The format is specified in SPEC.md beside this package's README.
+export type { JsonObject as QnatMetadata } from './directory';
+export * from './export';
 export {
-  ALIGNMENT,
-  FLAGS,
-  HEADER_BYTES,
+  LIMITS as QNAT_LIMITS,
+  QNAT_DIALECT,
   QNAT_MAGIC,
+  QNAT_STRATEGIES,
   QNAT_VERSION,
   type QnatPlan,
-  SECTIONS,
-  type Section,
 } from './layout';
-export * from './reader';
-export * from './writer';
+export { openQnat, type QnatFile } from './reader';
+export { type QnatSink, qnatSink } from './writer';

@@ -1,21 +1,37 @@
 // The layout of QNAT version 2, as SPEC.md has it: a header of 64 bytes, a JSON directory, then each tensor's sections at
-// multiples of the alignment. Sizes follow from shapes and schemes alone, so the directory can be written before the
-// first tensor; only checksums come later, and they have a fixed width.
+// multiples of the alignment. Sizes follow from shapes and schemes alone, so the directory can stand before the data and
+// be known before the first tensor; only checksums come later, and they have a fixed width.
 import { codecOf, type QuantizedInfo } from '@qlora/quant-strategies';
-import { type DType, elementCount, elementSize, type Shape } from '@qlora/tensor';
+import { type DType, elementCount, elementSize, QloraError, type Shape } from '@qlora/tensor';
 
 /** The bytes `QNAT`, as a little-endian number. */
 export const QNAT_MAGIC = 0x54414e51;
 /** The version that is written. */
 export const QNAT_VERSION = 2;
+/**
+ * The number beside the version that tells this specification's files from those of qlora-rs, which counts its own
+ * versions (1 and 2) in 32 bits and so has 0 here.
+ */
+export const QNAT_DIALECT = 1;
 /** Size of the header. */
 export const HEADER_BYTES = 64;
 /** Alignment of every section. */
 export const ALIGNMENT = 64;
-/** Largest directory that is read. */
-export const MAX_DIRECTORY_BYTES = 256 * 1024 * 1024;
 /** Scales that share a nested scale. */
 export const NESTED_BLOCK_SIZE = 256;
+/** Name of the map of 8-bit scales: bitsandbytes' signed dynamic map. */
+export const NESTED_MAP = 'dynamic8';
+
+/** What a file may have at most. */
+export const LIMITS = {
+  directoryBytes: 256 * 1024 * 1024,
+  /** Depth of objects and lists in the directory. */
+  directoryDepth: 64,
+  tensors: 1 << 20,
+  nameBytes: 1024,
+  rank: 16,
+  blockSize: 2 ** 32 - 1,
+} as const;
 
 /** Bits of the header's flags. */
 export const FLAGS = { quantized: 1, doubleQuant: 2, zeroPoints: 4 } as const;
@@ -34,9 +50,13 @@ export const SECTIONS = [
 /** One of {@link SECTIONS}. */
 export type Section = (typeof SECTIONS)[number];
 
+/** The strategies that the format has a layout for. */
+export const QNAT_STRATEGIES: readonly string[] = ['blockwise', 'per-channel', 'zero-point'];
+
 /** A tensor to be written: dense, or quantized as `quantized` says. */
 export interface QnatPlan {
   readonly name: string;
+  /** Type of a dense tensor; a quantized one has its own in `quantized`. */
   readonly dtype: DType;
   readonly shape: Shape;
   readonly quantized?: QuantizedInfo;
@@ -45,10 +65,23 @@ export interface QnatPlan {
 /** Rounds up to the alignment. */
 export const align = (offset: number): number => Math.ceil(offset / ALIGNMENT) * ALIGNMENT;
 
-/** Number of blocks with a scale of their own. */
+/**
+ * Number of blocks with a scale of their own.
+ * @throws QloraError for a strategy that the format has no layout for, or an axis that the shape lacks.
+ */
 export function blockCount(info: QuantizedInfo): number {
-  if (info.strategy === 'per-channel') return info.shape[info.axis ?? 0] ?? 0;
-  return Math.ceil(elementCount(info.shape) / info.blockSize);
+  const { strategy, shape, axis = 0, blockSize } = info;
+  if (!QNAT_STRATEGIES.includes(strategy)) {
+    throw new QloraError({
+      what: `QNAT has no layout for the strategy "${strategy}"`,
+      fix: `use ${QNAT_STRATEGIES.join(', ')}`,
+    });
+  }
+  if (strategy !== 'per-channel') return Math.ceil(elementCount(shape) / blockSize);
+  const channels = shape[axis];
+  if (channels === undefined)
+    throw new QloraError({ what: `shape [${shape.join(', ')}] has no axis ${axis}` });
+  return channels;
 }
 
 /** Bytes of each section of a tensor, in the order of {@link SECTIONS}. */
@@ -87,4 +120,16 @@ export function sectionOffsets(sizes: ReadonlyMap<Section, number>): {
     end = align(end + size);
   }
   return { offsets, size: end };
+}
+
+/** The header's flags for these tensors. */
+export function flagsOf(tensors: Iterable<{ readonly quantized?: QuantizedInfo | undefined }>): number {
+  let flags = 0;
+  for (const { quantized } of tensors) {
+    if (!quantized) continue;
+    flags |= FLAGS.quantized;
+    if (quantized.doubleQuant) flags |= FLAGS.doubleQuant;
+    if (quantized.strategy === 'zero-point') flags |= FLAGS.zeroPoints;
+  }
+  return flags;
 }

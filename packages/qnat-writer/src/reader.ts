@@ -1,270 +1,127 @@
-// Reading QNAT: version 2 as SPEC.md has it, and version 1 as qlora-rs 1.0.5 really writes it (see reader-v1.ts). Every
-// size is checked against the file before anything of its size is made; each tensor's checksum is checked when read.
+// Reading QNAT: version 2 as SPEC.md has it, and the files of qlora-rs (see qlora-rs.ts). Header, directory and sizes are
+// checked when a file is opened, each tensor's checksum when it is read. Nothing is allocated on the word of the file
+// before that word is known to fit into it.
 import { createDynamicMap } from '@qlora/double-quant';
 import {
-  codecNames,
   dequantizeToTensor,
   type QuantizedInfo,
   type QuantizedSource,
   type QuantizedTensor,
-  strategyNames,
 } from '@qlora/quant-strategies';
+import { type ByteSource, findTensor, QloraError, viewAs } from '@qlora/tensor';
+import { type Directory, type Entry, type JsonObject, parseDirectory } from './directory';
+import { crc32, decodeHeader } from './header';
 import {
-  type ByteSource,
-  DTYPES,
-  type DType,
-  elementCount,
-  findTensor,
-  QloraError,
-  type TensorInfo,
-  viewAs,
-} from '@qlora/tensor';
-import CRC32 from 'crc-32';
-import {
-  ALIGNMENT,
-  FLAGS,
+  flagsOf,
   HEADER_BYTES,
-  MAX_DIRECTORY_BYTES,
   NESTED_BLOCK_SIZE,
+  QNAT_DIALECT,
   QNAT_MAGIC,
+  QNAT_VERSION,
   type Section,
-  sectionOffsets,
-  sectionSizes,
 } from './layout';
-import { openQnatV1 } from './reader-v1';
-import type { JsonObject } from './writer';
+import { openQloraRs } from './qlora-rs';
+import { type Refuse, refuser } from './refuse';
 
-/** An open QNAT file. */
+/** An open QNAT file. As a plain source its tensors are dense: quantized ones are decoded to f32. */
 export interface QnatFile extends QuantizedSource {
+  /** The file's version; each dialect counts its own. */
   readonly version: 1 | 2;
-  /** The directory's metadata; version 1 has `model_name`, `model_type` and `compute_dtype`. */
+  /** Whose layout it is: this specification's, or that of the Rust crate. */
+  readonly dialect: '@qlora' | 'qlora-rs';
+  /**
+   * The directory's metadata, as JSON.parse gives it. The crate's files have `model_name`, `model_type` and
+   * `compute_dtype`.
+   */
   readonly json: JsonObject;
 }
 
-interface Entry {
-  readonly info: TensorInfo;
-  readonly quantized: QuantizedInfo | undefined;
-  /** Position of the tensor's first byte in the file. */
-  readonly start: number;
-  readonly size: number;
-  readonly crc32: number;
-  readonly sections: ReadonlyMap<Section, readonly [offset: number, length: number]>;
-}
-
-type Refuse = (rule: string, what: string, where?: string, fix?: string) => never;
-
 /**
- * Opens a QNAT file of version 1 or 2.
- * @throws QloraError with the rule that the file breaks.
+ * Opens a QNAT file: version 2, or a file of qlora-rs (its versions 1 and 2).
+ *
+ * @throws QloraError with the rule that the file breaks: `qnat/header-checksum`, … (SPEC.md lists them).
+ * @example
+ * const file = await openQnat(await fileSource('model.qnat'));
+ * const weight = await file.readQuantized('model.layers.0.mlp.up_proj.weight');
  */
 export async function openQnat(bytes: ByteSource): Promise<QnatFile> {
-  const refuse: Refuse = (rule, what, where, fix) => {
-    throw new QloraError({
-      rule: `qnat/${rule}`,
-      what,
-      where: [bytes.label, where],
-      ...(fix ? { fix } : {}),
-    });
-  };
-  if (bytes.size < 28) return refuse('truncated', `${bytes.size} bytes are no QNAT file`);
-  const start = (await bytes.read(0, Math.min(HEADER_BYTES, bytes.size))).slice();
-  const view = new DataView(start.buffer);
-  if (view.getUint32(0, true) !== QNAT_MAGIC) return refuse('magic', 'does not begin with QNAT');
-  const version = view.getUint32(4, true);
-  if (version === 1) return openQnatV1(bytes, refuse);
-  if (version !== 2)
-    return refuse('version', `version is ${version}`, undefined, 'versions 1 and 2 can be read');
-  const { directory, dataStart, dataSize, count } = await readHead(bytes, start, view, refuse);
-  const { metadata, tensors } = parseDirectory(directory, refuse);
-  if (tensors.length !== count)
-    return refuse('tensor-count', `the header says ${count} tensors, the directory has ${tensors.length}`);
-  const entries = new Map<string, Entry>();
-  let end = 0;
-  for (const json of tensors) {
-    const entry = parseEntry(json, dataStart, refuse);
-    const { name } = entry.info;
-    if (entries.has(name)) return refuse('duplicate-name', 'is there twice', name);
-    if (entry.start - dataStart !== end)
-      return refuse(
-        'offset',
-        `begins at ${entry.start - dataStart}, not at ${end} where the one before ends`,
-        name,
-      );
-    end += entry.size;
-    if (end > dataSize) return refuse('outside', `ends at ${end}, the data at ${dataSize}`, name);
-    entries.set(name, entry);
-  }
-  if (end !== dataSize)
-    return refuse('data-size', `the tensors take ${end} bytes, the header says ${dataSize}`);
-  checkFlags(view.getUint32(8, true), [...entries.values()], refuse);
-  return source(bytes, metadata, entries, refuse);
-}
-
-async function readHead(bytes: ByteSource, start: Uint8Array, view: DataView, refuse: Refuse) {
-  if (bytes.size < HEADER_BYTES) return refuse('truncated', `${bytes.size} bytes are less than a header`);
-  const number = (at: number, what: string) => {
-    const value = view.getBigUint64(at, true);
-    return value <= BigInt(bytes.size)
-      ? Number(value)
-      : refuse('size', `${what} is ${value}, the file has ${bytes.size} bytes`);
-  };
-  if (CRC32.buf(start.subarray(0, 60)) >>> 0 !== view.getUint32(60, true))
-    return refuse('header-checksum', 'the header is damaged');
-  if (view.getUint32(12, true) !== ALIGNMENT)
-    return refuse('alignment', `alignment is ${view.getUint32(12, true)}`, undefined, '64 is needed');
-  if (view.getUint32(56, true) !== 0) return refuse('reserved', 'the reserved bytes are not zero');
-  const directoryStart = number(16, 'the directory offset');
-  const directorySize = number(24, 'the directory size');
-  const dataStart = number(32, 'the data offset');
-  const dataSize = number(40, 'the data size');
-  if (directoryStart !== HEADER_BYTES)
-    return refuse('directory-offset', `the directory begins at ${directoryStart}`, undefined, '64 is needed');
-  if (directorySize > MAX_DIRECTORY_BYTES)
-    return refuse('directory-size', `a directory of ${directorySize} bytes is too large`);
-  if (dataStart % ALIGNMENT !== 0 || dataStart < HEADER_BYTES + directorySize)
-    return refuse('data-offset', `the data begins at ${dataStart}`);
-  if (dataStart + dataSize !== bytes.size) {
+  const refuse = refuser(bytes.label);
+  if (bytes.size < 8) return refuse('truncated', `${bytes.size} bytes are no QNAT file`);
+  const head = (await bytes.read(0, Math.min(HEADER_BYTES, bytes.size))).slice();
+  const view = new DataView(head.buffer);
+  if (view.getUint32(0, true) !== QNAT_MAGIC)
+    return refuse('magic', 'does not begin with "QNAT"', undefined, 'is it another format?');
+  const version = view.getUint16(4, true);
+  const dialect = view.getUint16(6, true);
+  if (dialect === 0 && (version === 1 || version === 2)) return openQloraRs(bytes, version);
+  if (dialect !== QNAT_DIALECT || version !== QNAT_VERSION) {
     return refuse(
-      'file-size',
-      `data from ${dataStart} of ${dataSize} bytes does not end with the file at ${bytes.size}`,
+      'version',
+      `version is ${version} of dialect ${dialect}`,
       undefined,
-      'the file is cut or has something behind it',
+      'version 2 of dialect 1 can be read, and versions 1 and 2 of qlora-rs, which is dialect 0',
     );
   }
-  const directory = await bytes.read(HEADER_BYTES, directorySize);
-  if (CRC32.buf(directory) >>> 0 !== view.getUint32(52, true))
-    return refuse('directory-checksum', 'the directory is damaged');
-  return { directory, dataStart, dataSize, count: view.getUint32(48, true) };
+  if (head.length < HEADER_BYTES) return refuse('truncated', `${bytes.size} bytes are less than a header`);
+  const header = decodeHeader(head, bytes.size, refuse);
+  const raw = await bytes.read(HEADER_BYTES, header.directorySize);
+  if (crc32(raw) !== header.directoryCrc32)
+    return refuse('directory-checksum', 'the directory is damaged', undefined, 'fetch the file again');
+  const end = HEADER_BYTES + header.directorySize;
+  if ((await bytes.read(end, header.dataStart - end)).some((byte) => byte !== 0))
+    return refuse('padding', 'the bytes between directory and data are not zero');
+  const directory = parseDirectory(raw, refuse);
+  checkAgainstHeader(directory, header, refuse);
+  return source(bytes, directory, header.dataStart, refuse);
 }
 
-function parseDirectory(
-  raw: Uint8Array,
+function checkAgainstHeader(
+  { entries, dataSize }: Directory,
+  header: ReturnType<typeof decodeHeader>,
   refuse: Refuse,
-): { metadata: JsonObject; tensors: readonly unknown[] } {
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(raw));
-  } catch (error) {
-    return refuse('directory', `the directory is no JSON: ${(error as Error).message}`);
-  }
-  const { metadata, tensors } = (json ?? {}) as { metadata?: unknown; tensors?: unknown };
-  if (typeof metadata !== 'object' || metadata === null || !Array.isArray(tensors)) {
-    return refuse('directory', 'the directory lacks metadata or tensors');
-  }
-  return { metadata: metadata as JsonObject, tensors };
-}
-
-function parseEntry(value: unknown, dataStart: number, refuse: Refuse): Entry {
-  if (typeof value !== 'object' || value === null) return refuse('entry', 'an entry is no object');
-  const e = value as Record<string, unknown>;
-  const { name, dtype, shape } = e;
-  if (typeof name !== 'string') return refuse('entry', 'an entry has no name');
-  const whole = (field: string): number => {
-    const n = e[field];
-    return Number.isSafeInteger(n) && (n as number) >= 0
-      ? (n as number)
-      : refuse('entry', `${field} is ${JSON.stringify(n)}`, name);
-  };
-  if (!DTYPES.includes(dtype as DType)) return refuse('dtype', `dtype is ${JSON.stringify(dtype)}`, name);
-  if (!Array.isArray(shape) || !shape.every((n) => Number.isSafeInteger(n) && n >= 0)) {
-    return refuse('shape', `shape is ${JSON.stringify(shape)}`, name);
-  }
-  if (!Number.isSafeInteger(shape.reduce((a: number, b: number) => a * b, 8)))
-    return refuse('overflow', `shape [${shape}] overflows`, name);
-  const crc =
-    typeof e.crc32 === 'string' && /^[0-9a-f]{8}$/.test(e.crc32) ? Number.parseInt(e.crc32, 16) : undefined;
-  if (crc === undefined)
-    return refuse(
-      'entry',
-      `crc32 is ${JSON.stringify(e.crc32)}`,
-      name,
-      'eight hexadecimal digits are needed',
-    );
-  const quantized =
-    e.scheme === undefined ? undefined : parseQuantization(e, name, shape, dtype as DType, whole, refuse);
-  const plan = { dtype: dtype as DType, shape, ...(quantized ? { quantized } : {}) };
-  const sizes = sectionSizes(plan);
-  const { offsets, size } = sectionOffsets(sizes);
-  if (whole('size') !== size)
-    return refuse('tensor-size', `size is ${e.size}, its shape and scheme need ${size}`, name);
-  const sections = new Map(
-    [...sizes].map(([section, length]) => [section, [offsets.get(section) ?? 0, length] as const]),
-  );
-  const given = JSON.stringify(e.sections);
-  if (given !== JSON.stringify(Object.fromEntries(sections))) {
-    return refuse(
-      'sections',
-      `sections are ${given?.slice(0, 200)}`,
-      name,
-      `${JSON.stringify(Object.fromEntries(sections))} is needed`,
+): void {
+  if (entries.size !== header.tensorCount) {
+    refuse(
+      'tensor-count',
+      `the header says ${header.tensorCount} tensors, the directory has ${entries.size}`,
     );
   }
-  const info = { name, dtype: quantized ? ('f32' as const) : (dtype as DType), shape };
-  return { info, quantized, start: dataStart + whole('offset'), size, crc32: crc, sections };
+  if (dataSize !== header.dataSize)
+    refuse('data-size', `the tensors take ${dataSize} bytes, the header says ${header.dataSize}`);
+  const flags = flagsOf(entries.values());
+  if (flags !== header.flags) refuse('flags', `flags are ${header.flags}, the tensors make ${flags}`);
 }
 
-function parseQuantization(
-  e: Record<string, unknown>,
-  name: string,
-  shape: number[],
-  dtype: DType,
-  whole: (field: string) => number,
-  refuse: Refuse,
-): QuantizedInfo {
-  const { scheme, strategy } = e;
-  if (typeof scheme !== 'string' || !codecNames().includes(scheme))
-    return refuse('scheme', `scheme is ${JSON.stringify(scheme)}`, name, codecNames().join(', '));
-  if (typeof strategy !== 'string' || !strategyNames().includes(strategy)) {
-    return refuse('strategy', `strategy is ${JSON.stringify(strategy)}`, name, strategyNames().join(', '));
-  }
-  const doubleQuant = e.nested_block_size !== undefined;
-  if (doubleQuant && (e.nested_block_size !== NESTED_BLOCK_SIZE || e.nested_map !== 'dynamic8')) {
-    return refuse(
-      'nested',
-      `nested_block_size ${e.nested_block_size} with map ${e.nested_map}`,
-      name,
-      '256 and dynamic8 are needed',
-    );
-  }
-  const common = { scheme, strategy, doubleQuant, shape, dtype };
-  if (strategy === 'per-channel') {
-    const axis = whole('axis');
-    const channels = shape[axis];
-    if (channels === undefined) return refuse('axis', `axis is ${axis}, the shape has ${shape.length}`, name);
-    return { ...common, axis, blockSize: channels === 0 ? 0 : elementCount(shape) / channels };
-  }
-  const blockSize = whole('block_size');
-  if (blockSize < 1) return refuse('block-size', 'block_size is 0', name);
-  return { ...common, blockSize };
-}
-
-function checkFlags(flags: number, entries: readonly Entry[], refuse: Refuse): void {
-  const infos = entries.flatMap(({ quantized }) => (quantized ? [quantized] : []));
-  let expected = infos.length > 0 ? FLAGS.quantized : 0;
-  if (infos.some((info) => info.doubleQuant)) expected |= FLAGS.doubleQuant;
-  if (infos.some((info) => info.strategy === 'zero-point')) expected |= FLAGS.zeroPoints;
-  if (flags !== expected) refuse('flags', `flags are ${flags}, the tensors make ${expected}`);
-}
+type ReadSection = (section: Section) => Uint8Array;
 
 function source(
   bytes: ByteSource,
-  json: JsonObject,
-  entries: ReadonlyMap<string, Entry>,
+  { metadata: json, entries }: Directory,
+  dataStart: number,
   refuse: Refuse,
 ): QnatFile {
-  const entryOf = (name: string) => entries.get(name) ?? (findTensor(file, name) as never);
-  const readSections = async (name: string) => {
-    const { start, size, crc32, sections } = entryOf(name);
-    const block = await bytes.read(start, size);
-    if (CRC32.buf(block) >>> 0 !== crc32)
-      return refuse('checksum', 'the data is damaged', name, 'fetch the file again');
-    return (section: Section) => {
-      const [offset, length] = sections.get(section) ?? [0, 0];
-      return block.subarray(offset, offset + length);
+  const entryOf = (name: string): Entry => entries.get(name) ?? (findTensor(file, name) as never);
+  const readSections = async (name: string): Promise<ReadSection> => {
+    const { offset, size, crc32: expected, sections } = entryOf(name);
+    const block = await bytes.read(dataStart + offset, size);
+    if (crc32(block) !== expected)
+      return refuse('checksum', 'its data is damaged', name, 'fetch the file again');
+    let end = 0;
+    for (const [start, length] of sections.values()) {
+      if (block.subarray(end, start).some((byte) => byte !== 0))
+        return refuse('padding', `the bytes before ${start} are not zero`, name);
+      end = start + length;
+    }
+    if (block.subarray(end).some((byte) => byte !== 0))
+      return refuse('padding', `the bytes after ${end} are not zero`, name);
+    return (section) => {
+      const [start, length] = sections.get(section) ?? [0, 0];
+      return block.subarray(start, start + length);
     };
   };
   const file: QnatFile = {
     version: 2,
+    dialect: '@qlora',
     label: bytes.label,
     json,
     metadata: new Map(
@@ -292,11 +149,10 @@ function source(
   return file;
 }
 
-function assemble(info: QuantizedInfo, section: (name: Section) => Uint8Array): QuantizedTensor {
-  const { doubleQuant, axis, ...common } = info;
+function assemble(info: QuantizedInfo, section: ReadSection): QuantizedTensor {
+  const { doubleQuant, ...common } = info;
   return {
     ...common,
-    ...(axis === undefined ? {} : { axis }),
     codes: section('codes'),
     scales: doubleQuant
       ? {

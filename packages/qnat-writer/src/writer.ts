@@ -1,39 +1,31 @@
-// Writing QNAT version 2.
+// Writing QNAT version 2. The directory stands before the data, because all of it but the checksums is known from the
+// plans: a reader then finds everything with its first read, on a disk or over a network. Tensors go to their places as
+// they come; header and directory are written last, so an unfinished file begins with zeros and is never taken for one.
+import { createDynamicMap } from '@qlora/double-quant';
+import type { QuantizedTensor } from '@qlora/quant-strategies';
+import { type ByteSink, bytesOf, QloraError, type Tensor } from '@qlora/tensor';
+import { describe, type JsonObject, parseDirectory } from './directory';
+import { crc32, encodeHeader } from './header';
 import {
-  isQuantizedSource,
-  type QuantizedInfo,
-  type QuantizedSource,
-  type QuantizedTensor,
-} from '@qlora/quant-strategies';
-import {
-  type ByteSink,
-  bytesOf,
-  QloraError,
-  type Tensor,
-  type TensorInfo,
-  type TensorSource,
-} from '@qlora/tensor';
-import CRC32 from 'crc-32';
-import {
-  ALIGNMENT,
   align,
-  FLAGS,
+  flagsOf,
   HEADER_BYTES,
+  LIMITS,
   NESTED_BLOCK_SIZE,
-  QNAT_MAGIC,
-  QNAT_VERSION,
+  NESTED_MAP,
   type QnatPlan,
   type Section,
   sectionOffsets,
   sectionSizes,
 } from './layout';
-
-/** Anything that JSON can hold. */
-export type JsonObject = Readonly<Record<string, unknown>>;
+import { refuser } from './refuse';
 
 /** A QNAT file that is being written. */
 export interface QnatSink {
-  /** Writes a tensor that was announced, dense or quantized as announced, in any order. */
+  /**
+   * Writes a tensor that was announced, dense or quantized as announced; in any order, one at a time or several at once.
+   * @throws QloraError if it was not announced, not like this, or is there already.
+   */
   write(name: string, tensor: Tensor | QuantizedTensor): Promise<void>;
   /** Completes the file. @throws QloraError if an announced tensor was not written. */
   finish(): Promise<void>;
@@ -41,71 +33,91 @@ export interface QnatSink {
   abort(): Promise<void>;
 }
 
-const isQuantized = (tensor: Tensor | QuantizedTensor): tensor is QuantizedTensor => 'codes' in tensor;
-
 /**
- * Opens a QNAT file for the given tensors.
+ * Opens a QNAT file for the given tensors, which will lie in it in this order.
  *
  * @param metadata free JSON; `config`, `tokenizer` and `tokenizer_config` hold a model's files, see SPEC.md.
- * @throws QloraError for two tensors of one name.
+ * @throws QloraError for tensors that the format cannot hold (two of one name, an unknown strategy, …), with the rule
+ *   of the format that they would break, and for metadata that is no JSON.
+ * @example
+ * const sink = await qnatSink(await fileSink('model.qnat'), [
+ *   { name: 'w', dtype: 'f32', shape: [64, 64], quantized: { scheme: 'nf4', … } },
+ *   { name: 'norm', dtype: 'f32', shape: [64] },
+ * ]);
  */
 export async function qnatSink(
   bytes: ByteSink,
   plans: readonly QnatPlan[],
   metadata: JsonObject = {},
 ): Promise<QnatSink> {
-  const layouts = new Map(
-    plans.map((plan) => {
-      const sizes = sectionSizes(plan);
-      return [plan.name, { plan, sizes, ...sectionOffsets(sizes) }] as const;
-    }),
-  );
-  if (layouts.size !== plans.length)
-    throw new QloraError({ what: 'two tensors have the same name', where: bytes.label });
-  const starts = new Map<string, number>();
-  let dataSize = 0;
-  for (const [name, { size }] of layouts) {
-    starts.set(name, dataSize);
-    dataSize += size;
-  }
+  const { label } = bytes;
+  const places = place(plans);
   const checksums = new Map<string, number>();
-  const directory = () => {
-    const tensors = [...layouts].map(([name, { plan, sizes, offsets, size }]) =>
-      describe(plan, starts.get(name) ?? 0, size, sizes, offsets, checksums.get(name) ?? 0),
+  const meta = stringify(metadata, label);
+  const encode = () => {
+    const tensors = plans.map((plan, i) =>
+      JSON.stringify(describe(plan, places[i]?.start ?? 0, checksums.get(plan.name) ?? 0)),
     );
-    return new TextEncoder().encode(JSON.stringify({ metadata, tensors }));
+    return new TextEncoder().encode(`{"metadata":${meta},"tensors":[${tensors.join(',')}]}`);
   };
-  const directorySize = directory().length;
-  const dataStart = align(HEADER_BYTES + directorySize);
+  const draft = encode();
+  const { dataSize } = parseDirectory(draft, refuser(label));
+  if (draft.length > LIMITS.directoryBytes || plans.length > LIMITS.tensors) {
+    throw new QloraError({
+      what: `a directory of ${draft.length} bytes and ${plans.length} tensors is too large`,
+      where: label,
+      fix: `the limits are ${LIMITS.directoryBytes} and ${LIMITS.tensors}`,
+    });
+  }
+  const dataStart = align(HEADER_BYTES + draft.length);
+  const placeOf = new Map(places.map((entry) => [entry.plan.name, entry]));
+  const started = new Set<string>();
 
   return {
     async write(name, tensor) {
-      const layout = layouts.get(name);
-      if (!layout || checksums.has(name)) {
+      const entry = placeOf.get(name);
+      if (!entry || started.has(name)) {
         throw new QloraError({
-          what: layout ? 'is written twice' : 'was not announced',
-          where: [bytes.label, name],
+          what: entry ? 'is written twice' : 'was not announced',
+          where: [label, name],
         });
       }
       const sections = sectionsOf(tensor);
-      checkAnnounced(bytes.label, layout.plan, tensor, sections, layout.sizes);
-      const block = new Uint8Array(layout.size);
-      for (const [section, content] of sections) block.set(content, layout.offsets.get(section) ?? 0);
-      checksums.set(name, CRC32.buf(block) >>> 0);
-      await bytes.write(dataStart + (starts.get(name) ?? 0), block);
+      checkAnnounced(label, entry.plan, tensor, sections);
+      started.add(name);
+      let checksum = 0;
+      let end = 0;
+      const put = async (content: Uint8Array) => {
+        checksum = crc32(content, checksum);
+        await bytes.write(dataStart + entry.start + end, content);
+        end += content.length;
+      };
+      for (const content of sections.values()) {
+        await put(content);
+        await put(new Uint8Array(align(end) - end));
+      }
+      checksums.set(name, checksum);
     },
     async finish() {
-      const missing = [...layouts.keys()].filter((name) => !checksums.has(name));
+      const missing = plans.filter(({ name }) => !checksums.has(name));
       if (missing.length > 0) {
         throw new QloraError({
-          what: `${missing.length} announced tensors were not written: ${missing[0]}, …`,
-          where: bytes.label,
+          what: `${missing.length} announced tensors were not written: ${missing[0]?.name}, …`,
+          where: label,
         });
       }
-      const json = directory();
+      const directory = encode();
       const head = new Uint8Array(dataStart);
-      head.set(json, HEADER_BYTES);
-      writeHeader(new DataView(head.buffer), json, dataStart, dataSize, plans);
+      head.set(directory, HEADER_BYTES);
+      const header = {
+        flags: flagsOf(plans),
+        directorySize: directory.length,
+        directoryCrc32: crc32(directory),
+        dataStart,
+        dataSize,
+        tensorCount: plans.length,
+      };
+      head.set(encodeHeader(header));
       await bytes.write(0, head);
       await bytes.finish();
     },
@@ -113,55 +125,29 @@ export async function qnatSink(
   };
 }
 
-function writeHeader(
-  view: DataView,
-  directory: Uint8Array,
-  dataStart: number,
-  dataSize: number,
-  plans: readonly QnatPlan[],
-): void {
-  const infos = plans.flatMap(({ quantized }) => (quantized ? [quantized] : []));
-  let flags = infos.length > 0 ? FLAGS.quantized : 0;
-  if (infos.some((info) => info.doubleQuant)) flags |= FLAGS.doubleQuant;
-  if (infos.some((info) => info.strategy === 'zero-point')) flags |= FLAGS.zeroPoints;
-  view.setUint32(0, QNAT_MAGIC, true);
-  view.setUint32(4, QNAT_VERSION, true);
-  view.setUint32(8, flags, true);
-  view.setUint32(12, ALIGNMENT, true);
-  view.setBigUint64(16, BigInt(HEADER_BYTES), true);
-  view.setBigUint64(24, BigInt(directory.length), true);
-  view.setBigUint64(32, BigInt(dataStart), true);
-  view.setBigUint64(40, BigInt(dataSize), true);
-  view.setUint32(48, plans.length, true);
-  view.setUint32(52, CRC32.buf(directory) >>> 0, true);
-  view.setUint32(56, 0, true);
-  view.setUint32(60, CRC32.buf(new Uint8Array(view.buffer, 0, 60)) >>> 0, true);
+/** Where each tensor begins, relative to the first. */
+function place(plans: readonly QnatPlan[]): { plan: QnatPlan; start: number }[] {
+  let end = 0;
+  return plans.map((plan) => {
+    const start = end;
+    end += sectionOffsets(sectionSizes(plan)).size;
+    return { plan, start };
+  });
 }
 
-/** A tensor's entry in the directory. The checksum always has eight digits, so the directory's length never changes. */
-function describe(
-  plan: QnatPlan,
-  offset: number,
-  size: number,
-  sizes: ReadonlyMap<Section, number>,
-  offsets: ReadonlyMap<Section, number>,
-  checksum: number,
-): JsonObject {
-  const { name, dtype, shape, quantized: q } = plan;
-  const sections = Object.fromEntries(
-    [...sizes].map(([section, length]) => [section, [offsets.get(section), length]]),
-  );
-  const quantization = q
-    ? {
-        scheme: q.scheme,
-        strategy: q.strategy,
-        ...(q.strategy === 'per-channel' ? { axis: q.axis ?? 0 } : { block_size: q.blockSize }),
-        ...(q.doubleQuant ? { nested_block_size: NESTED_BLOCK_SIZE, nested_map: 'dynamic8' } : {}),
-      }
-    : {};
-  const crc32 = checksum.toString(16).padStart(8, '0');
-  return { name, dtype: q?.dtype ?? dtype, shape, ...quantization, offset, size, crc32, sections };
+function stringify(metadata: JsonObject, label: string): string {
+  try {
+    return JSON.stringify(metadata);
+  } catch (cause) {
+    throw new QloraError({
+      what: `metadata is no JSON: ${(cause as Error).message.split('\n')[0]}`,
+      where: label,
+      cause,
+    });
+  }
 }
+
+const isQuantized = (tensor: Tensor | QuantizedTensor): tensor is QuantizedTensor => 'codes' in tensor;
 
 function sectionsOf(tensor: Tensor | QuantizedTensor): Map<Section, Uint8Array> {
   if (!isQuantized(tensor)) return new Map([['values', bytesOf(tensor.data)]]);
@@ -177,61 +163,39 @@ function sectionsOf(tensor: Tensor | QuantizedTensor): Map<Section, Uint8Array> 
   return sections;
 }
 
+/** Throws unless the tensor is the one that its plan describes, field by field. */
 function checkAnnounced(
   label: string,
   plan: QnatPlan,
   tensor: Tensor | QuantizedTensor,
   sections: ReadonlyMap<Section, Uint8Array>,
-  sizes: ReadonlyMap<Section, number>,
 ): void {
+  const differ = (field: string, is: unknown, announced: unknown) => {
+    if (is === announced) return;
+    throw new QloraError({
+      what: `${field} is ${is}, ${announced} was announced`,
+      where: [label, plan.name],
+    });
+  };
   const info = plan.quantized;
-  const same =
-    String(tensor.shape) === String(plan.shape) &&
-    (isQuantized(tensor)
-      ? info?.scheme === tensor.scheme && info.strategy === tensor.strategy && info.axis === tensor.axis
-      : info === undefined && tensor.dtype === plan.dtype) &&
-    sections.size === sizes.size &&
-    [...sections].every(([section, content]) => sizes.get(section) === content.length);
-  if (!same) throw new QloraError({ what: 'is not what was announced', where: [label, plan.name] });
-}
-
-/** What {@link exportNative} takes besides the tensors. */
-export interface NativeOptions {
-  /** Free JSON for the directory. */
-  readonly metadata?: JsonObject;
-  /** Called after each tensor. */
-  readonly onTensor?: (info: TensorInfo, index: number, total: number) => void;
-}
-
-/**
- * Writes a whole source as QNAT: its quantized tensors in 4 bits, the others as they are. One tensor is in memory at a
- * time; on an error nothing is left under the final name.
- */
-export async function exportNative(
-  source: TensorSource | QuantizedSource,
-  bytes: ByteSink,
-  options: NativeOptions = {},
-): Promise<void> {
-  const quantized: ReadonlyMap<string, QuantizedInfo> = isQuantizedSource(source)
-    ? source.quantized
-    : new Map();
-  const plans = source.tensors.map((info): QnatPlan => {
-    const found = quantized.get(info.name);
-    return found ? { ...info, quantized: found } : info;
-  });
-  try {
-    const sink = await qnatSink(bytes, plans, options.metadata);
-    for (const [index, info] of source.tensors.entries()) {
-      const read =
-        isQuantizedSource(source) && quantized.has(info.name)
-          ? source.readQuantized(info.name)
-          : source.read(info.name);
-      await sink.write(info.name, await read);
-      options.onTensor?.(info, index, plans.length);
+  differ('the tensor', isQuantized(tensor) ? 'quantized' : 'dense', info ? 'quantized' : 'dense');
+  differ('shape', `[${tensor.shape.join(', ')}]`, `[${plan.shape.join(', ')}]`);
+  differ('dtype', tensor.dtype, info?.dtype ?? plan.dtype);
+  if (info && isQuantized(tensor)) {
+    differ('scheme', tensor.scheme, info.scheme);
+    differ('strategy', tensor.strategy, info.strategy);
+    differ('double quantization', tensor.scales.kind === 'double', info.doubleQuant);
+    if (info.strategy === 'per-channel') differ('axis', tensor.axis ?? 0, info.axis ?? 0);
+    else differ('block size', tensor.blockSize, info.blockSize);
+    if (tensor.scales.kind === 'double') {
+      const { blockSize, map } = tensor.scales.quantized;
+      differ('nested block size', blockSize, NESTED_BLOCK_SIZE);
+      const dynamic = createDynamicMap();
+      const same = map.length === 256 && map.every((value, i) => value === dynamic[i]);
+      differ('the map of the scales', same ? NESTED_MAP : 'another', NESTED_MAP);
     }
-    await sink.finish();
-  } catch (error) {
-    await bytes.abort();
-    throw error;
   }
+  const sizes = sectionSizes(plan);
+  for (const section of new Set([...sizes.keys(), ...sections.keys()]))
+    differ(`the size of ${section}`, sections.get(section)?.length, sizes.get(section));
 }

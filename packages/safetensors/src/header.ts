@@ -1,9 +1,8 @@
 // The header of a safetensors file and every rule that the reference implementation has for it (safetensors/src/
 // tensor.rs, version 0.8): eight bytes of length, then JSON, then the tensors' bytes without holes. Nothing is allocated
 // on the word of the file before its sizes are known to lie inside it.
-import { type ByteSource, QloraError } from '@qlora/tensor';
+import { type ByteSource, duplicateKey, QloraError } from '@qlora/tensor';
 import { bitsOf } from './dtypes';
-import { duplicateKey } from './unique-keys';
 
 /** The reference's own limit. */
 export const MAX_HEADER_BYTES = 100_000_000;

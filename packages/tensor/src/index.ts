@@ -6,3 +6,4 @@ export * from './half';
 export * from './random';
 export * from './stream';
 export * from './tensor';
+export * from './unique-keys';
