@@ -8,7 +8,7 @@ import { exportNative } from './export';
 import crateVersion2 from './goldens/crate-v2.json';
 import version1 from './goldens/v1.json';
 import { openQnat } from './reader';
-import { bits, readAll, ruleOf } from './testing';
+import { bits, readAll, ruleOf, rulesIn } from './testing';
 
 const golden = (name: string) => new Uint8Array(readFileSync(new URL(`./goldens/${name}`, import.meta.url)));
 const goldens = [
@@ -158,6 +158,11 @@ describe('a file that claims to be of the crate is refused by rule', () => {
   it('block-size', async () => {
     const file = crateFile([{ name: 'w', shape: [0], blockSize: 0, blocks: 3, size: 12 }]);
     expect(await ruleOf(() => openQnat(bytesSource(file)))).toBe('qnat/qlora-rs/block-size');
+  });
+
+  it('and every rule that the sources name has a case', () => {
+    const tested = [...cases.map(([rule]) => rule), 'duplicate-name', 'block-size'];
+    expect([...new Set(tested)].sort()).toEqual(rulesIn('qlora-rs', 'cursor'));
   });
 
   it('reads nothing large on the word of a file', async () => {

@@ -1,4 +1,5 @@
 // What the tests of this package share.
+import { readFileSync } from 'node:fs';
 import { type QuantizedTensor, quantizeTensor } from '@qlora/quant-strategies';
 import { bytesOf, memorySink, QloraError, type Tensor, type TensorSource, tensor } from '@qlora/tensor';
 import type { JsonObject } from './directory';
@@ -72,4 +73,13 @@ export function threeTensors(): Record<string, Tensor | QuantizedTensor> {
       doubleQuant: false,
     }),
   };
+}
+
+/** The rules that sources of this package refuse by, sorted. */
+export function rulesIn(...names: string[]): string[] {
+  const rules = names.flatMap((name) => {
+    const source = readFileSync(new URL(`./${name}.ts`, import.meta.url), 'utf8');
+    return [...source.matchAll(/refuse\(\s*'([a-z0-9-]+)'/g)].map((match) => match[1] ?? '');
+  });
+  return [...new Set(rules)].sort();
 }
