@@ -25,8 +25,10 @@ export async function exportQnat(
     let progress: ReturnType<Reporter['progress']> | undefined;
     const { quantization_config: _, ...config } = checkpoint.configJson;
     const { tokenizer, config: tokenizerConfig } = checkpoint.tokenizerFiles;
+    const { generationJson } = checkpoint;
+    const generation = generationJson ? { generation_config: generationJson } : {};
     await exportNative(source, await fileSink(options.out), {
-      metadata: { config, tokenizer, tokenizer_config: tokenizerConfig },
+      metadata: { config, tokenizer, tokenizer_config: tokenizerConfig, ...generation },
       onTensor(_, index, total) {
         progress ??= reporter.progress('exporting', total);
         progress.update(index + 1);
