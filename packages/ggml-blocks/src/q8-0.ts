@@ -1,8 +1,9 @@
 // Q8_0: blocks of 32 values, an f16 scale d = absmax / 127 and 32 signed bytes round(x / d)
 // (ggml/src/ggml-quants.c, quantize_row_q8_0_ref and dequantize_row_q8_0). The codes come from the f32 scale, before it
 // is rounded to f16; halves round away from zero, as C's roundf does.
-import { f16ToF32, f32ToF16, QloraError } from '@qlora/tensor';
+import { f16ToF32, f32ToF16 } from '@qlora/tensor';
 import type { BlockType } from './contract';
+import { checkWhole } from './whole';
 
 const SIZE = 32;
 const BYTES = 34;
@@ -13,9 +14,11 @@ export const q8_0: BlockType = {
   id: 8,
   blockSize: SIZE,
   blockBytes: BYTES,
+  // 127 times the f32 below 65520: its scale is the last that f16 holds.
+  maxMagnitude: 8321039.5,
 
   encode(values) {
-    checkWhole(values.length, SIZE, 'values');
+    checkWhole(values, SIZE, 'q8_0');
     const blocks = values.length / SIZE;
     const bytes = new Uint8Array(blocks * BYTES);
     const codes = new Int8Array(bytes.buffer);
@@ -36,7 +39,7 @@ export const q8_0: BlockType = {
   },
 
   decode(bytes) {
-    checkWhole(bytes.length, BYTES, 'bytes');
+    checkWhole(bytes, BYTES, 'q8_0');
     const blocks = bytes.length / BYTES;
     const codes = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
     const values = new Float32Array(blocks * SIZE);
@@ -47,8 +50,3 @@ export const q8_0: BlockType = {
     return values;
   },
 };
-
-function checkWhole(count: number, unit: number, what: string): void {
-  if (count % unit === 0) return;
-  throw new QloraError({ what: `${count} ${what} are no whole blocks of ${unit}`, where: 'q8_0' });
-}

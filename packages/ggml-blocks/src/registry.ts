@@ -1,10 +1,10 @@
 // The registry of block types. A new one is a file of its own and a line here.
 import { QloraError } from '@qlora/tensor';
-import type { BlockType } from './contract';
+import type { BlockLayout, BlockType } from './contract';
 import { bf16, f16, f32 } from './floats';
 import { q8_0 } from './q8-0';
 
-/** Known block types by name. */
+/** The block types that are encoded and decoded here, by name. */
 export const blockTypes: ReadonlyMap<string, BlockType> = new Map(
   [f32, f16, bf16, q8_0].map((type) => [type.name, type]),
 );
@@ -25,7 +25,7 @@ export function blockTypeById(id: number): BlockType | undefined {
 }
 
 /** Bytes that `count` values take. @throws QloraError if they are no whole blocks. */
-export function blockByteLength(type: BlockType, count: number): number {
+export function blockByteLength(type: BlockLayout, count: number): number {
   if (count % type.blockSize !== 0) {
     throw new QloraError({
       what: `${count} values are no whole blocks of ${type.blockSize}`,
