@@ -1,5 +1,5 @@
 // Little-endian bytes, growing as they are written: the header of a GGUF file.
-import { type GgufValue, type ScalarType, VALUE_TYPES } from './value';
+import { type GgufScalar, type GgufValue, type ScalarType, VALUE_TYPES } from './value';
 
 const encoder = new TextEncoder();
 
@@ -9,6 +9,7 @@ export class BytesWriter {
   #view = new DataView(this.#bytes.buffer);
   length = 0;
 
+  /** Makes room, which may replace the view, and gives the position. */
   #reserve(count: number): number {
     const start = this.length;
     this.length += count;
@@ -28,7 +29,7 @@ export class BytesWriter {
 
   u64(value: number | bigint): void {
     const at = this.#reserve(8);
-    this.#view.setBigUint64(at, BigInt(value), true);
+    this.#view.setBigUint64(at, BigInt.asUintN(64, BigInt(value)), true);
   }
 
   string(value: string): void {
@@ -38,7 +39,7 @@ export class BytesWriter {
     this.#bytes.set(bytes, at);
   }
 
-  /** A metadata value with its type in front. */
+  /** A metadata value with its type in front. It must have passed `checkValue`. */
   value(value: GgufValue): void {
     this.u32(VALUE_TYPES[value.type]);
     if (value.type === 'array') {
@@ -48,21 +49,21 @@ export class BytesWriter {
     } else this.#scalar(value.type, value.value);
   }
 
-  #scalar(type: ScalarType, value: number | bigint | boolean | string): void {
+  #scalar(type: ScalarType, value: GgufScalar): void {
     if (type === 'string') this.string(String(value));
-    else if (type === 'u64' || type === 'i64') this.u64(BigInt.asUintN(64, BigInt(value as number | bigint)));
-    else if (type === 'f32') this.#write(4, (view, at) => view.setFloat32(at, Number(value), true));
-    else if (type === 'f64') this.#write(8, (view, at) => view.setFloat64(at, Number(value), true));
-    else if (type === 'u32' || type === 'i32') this.u32(Number(value) >>> 0);
-    else if (type === 'u16' || type === 'i16')
-      this.#write(2, (view, at) => view.setUint16(at, Number(value), true));
-    else this.#write(1, (view, at) => view.setUint8(at, Number(value)));
+    else if (type === 'u64' || type === 'i64') this.u64(BigInt(value));
+    else this.#number(type, Number(value));
   }
 
-  #write(size: number, put: (view: DataView, at: number) => void): void {
-    // The reservation may replace the view, so it comes first.
+  #number(type: Exclude<ScalarType, 'string' | 'u64' | 'i64'>, number: number): void {
+    const size = { u8: 1, i8: 1, bool: 1, u16: 2, i16: 2, u32: 4, i32: 4, f32: 4, f64: 8 }[type];
     const at = this.#reserve(size);
-    put(this.#view, at);
+    if (type === 'f32') this.#view.setFloat32(at, number, true);
+    else if (type === 'f64') this.#view.setFloat64(at, number, true);
+    // The setters take the low bits, so that signed and unsigned need no telling apart.
+    else if (size === 4) this.#view.setUint32(at, number, true);
+    else if (size === 2) this.#view.setUint16(at, number, true);
+    else this.#view.setUint8(at, number);
   }
 
   /** The bytes so far. */

@@ -1,8 +1,11 @@
-// GGUF: a streaming writer, a strict header reader, and the export of Llamas with their tokenizers.
+// GGUF: a streaming writer, a strict reader, and the export of Llamas with their tokenizers.
+export { GGUF_ALIGNMENT, GGUF_MAGIC, GGUF_VERSION } from './container';
 export * from './export';
 export * from './llama-metadata';
-export * from './llama-tensors';
+export { ggufName, ggufShapes } from './llama-tensors';
 export * from './reader';
-export * from './tokenizer-metadata';
-export { type GgufMetadata, type GgufValue, type ScalarType, VALUE_TYPES } from './value';
+export { type TokenizerMetadata, tokenizerMetadata } from './tokenizer/metadata';
+export { PRE_TOKENIZERS, type PreTokenizerName } from './tokenizer/pre-tokenizers';
+export type { TokenizerJson } from './tokenizer/tokenizer-json';
+export { type GgufMetadata, type GgufScalar, type GgufValue, type ScalarType, VALUE_TYPES } from './value';
 export * from './writer';

@@ -11,14 +11,17 @@ import {
   toFloat32,
 } from '@qlora/tensor';
 import { BytesWriter } from './bytes-writer';
-import type { GgufMetadata } from './value';
-
-/** Bytes `GGUF`, as a little-endian number. */
-export const GGUF_MAGIC = 0x46554747;
-/** The version that is written. */
-export const GGUF_VERSION = 3;
-/** Default alignment of tensor data. */
-export const GGUF_ALIGNMENT = 32;
+import {
+  alignTo,
+  GGUF_ALIGNMENT,
+  GGUF_MAGIC,
+  GGUF_VERSION,
+  isAlignment,
+  MAX_AXES,
+  MAX_KEY,
+  MAX_TENSOR_NAME,
+} from './container';
+import { checkValue, type GgufMetadata } from './value';
 
 /** A tensor that will come. */
 export interface GgufTensorPlan {
@@ -28,41 +31,53 @@ export interface GgufTensorPlan {
   readonly type: BlockType;
 }
 
-const align = (offset: number) => Math.ceil(offset / GGUF_ALIGNMENT) * GGUF_ALIGNMENT;
+/** What a file will hold. */
+export interface GgufContent {
+  /** In the order of the file. `general.alignment` (u32, a power of two) sets the alignment; without it, it is 32. */
+  readonly metadata: GgufMetadata;
+  /** In the order of the file. */
+  readonly tensors: readonly GgufTensorPlan[];
+}
+
+const byteCount = (text: string) => new TextEncoder().encode(text).length;
 
 /**
  * Opens a GGUF file for the given metadata and tensors. Float tensors of any kind are encoded into the planned type as
  * they are written, in any order.
  *
- * @throws QloraError for names that are too long or there twice, more than 4 axes, or rows that are no whole blocks.
+ * @throws QloraError for metadata that is not of its type, names that are too long or there twice, more than 4 axes, or
+ * rows that are no whole blocks; from `write`, for a tensor that was not announced, and for values too large for the
+ * type.
  */
-export async function ggufSink(
-  bytes: ByteSink,
-  metadata: GgufMetadata,
-  tensors: readonly GgufTensorPlan[],
-): Promise<TensorSink> {
+export async function ggufSink(bytes: ByteSink, { metadata, tensors }: GgufContent): Promise<TensorSink> {
+  const { label } = bytes;
+  const alignment = alignmentOf(metadata, label);
   const header = new BytesWriter();
   header.u32(GGUF_MAGIC);
   header.u32(GGUF_VERSION);
   header.u64(tensors.length);
   header.u64(metadata.size);
   for (const [key, value] of metadata) {
+    if (key === '' || byteCount(key) > MAX_KEY) {
+      throw new QloraError({ what: `a metadata key has ${byteCount(key)} bytes`, where: label });
+    }
+    checkValue(`${label}: ${key}`, value);
     header.string(key);
     header.value(value);
   }
   const offsets = new Map<string, number>();
   let end = 0;
   for (const { name, shape, type } of tensors) {
-    checkPlan(bytes.label, name, shape, type, offsets);
+    checkPlan(label, name, shape, type, offsets);
     header.string(name);
     header.u32(shape.length);
     for (const length of [...shape].reverse()) header.u64(length);
     header.u32(type.id);
     header.u64(end);
     offsets.set(name, end);
-    end = align(end + blockByteLength(type, elementCount(shape)));
+    end = alignTo(end + blockByteLength(type, elementCount(shape)), alignment);
   }
-  const dataStart = align(header.length);
+  const dataStart = alignTo(header.length, alignment);
   const head = new Uint8Array(dataStart);
   head.set(header.bytes());
   await bytes.write(0, head);
@@ -73,28 +88,28 @@ export async function ggufSink(
     async write(name: string, tensor: Tensor) {
       const plan = plans.get(name);
       if (!plan || !pending.delete(name)) {
-        throw new QloraError({
-          what: plan ? 'is written twice' : 'was not announced',
-          where: [bytes.label, name],
-        });
+        throw new QloraError({ what: plan ? 'is written twice' : 'was not announced', where: [label, name] });
       }
-      if (elementCount(tensor.shape) !== elementCount(plan.shape)) {
+      if (tensor.shape.join() !== plan.shape.join()) {
         throw new QloraError({
           what: `shape [${tensor.shape.join(', ')}] came where [${plan.shape.join(', ')}] was announced`,
-          where: [bytes.label, name],
+          where: [label, name],
         });
       }
-      const encoded = plan.type.encode(toFloat32(tensor));
-      // Padding is part of the tensor's write, so that the file ends aligned whatever came last.
-      const padded = new Uint8Array(align(encoded.length));
-      padded.set(encoded);
-      await bytes.write(dataStart + (offsets.get(name) ?? 0), padded);
+      const values = toFloat32(tensor);
+      checkMagnitude(values, plan.type, [label, name]);
+      const encoded = plan.type.encode(values);
+      const start = dataStart + (offsets.get(name) ?? 0);
+      await bytes.write(start, encoded);
+      // Padding belongs to the tensor's write, so that the file ends aligned whatever came last.
+      const padding = alignTo(encoded.length, alignment) - encoded.length;
+      if (padding > 0) await bytes.write(start + encoded.length, new Uint8Array(padding));
     },
     async finish() {
       if (pending.size > 0) {
         throw new QloraError({
-          what: `${pending.size} announced tensors were not written: ${[...pending][0]}, …`,
-          where: bytes.label,
+          what: `${pending.size} announced tensors were not written: ${[...pending].slice(0, 3).join(', ')}, …`,
+          where: label,
         });
       }
       await bytes.finish();
@@ -103,7 +118,32 @@ export async function ggufSink(
   };
 }
 
-// ggml/include/ggml.h: GGML_MAX_NAME is 64 with its final zero, GGML_MAX_DIMS is 4.
+function alignmentOf(metadata: GgufMetadata, label: string): number {
+  const value = metadata.get('general.alignment');
+  if (value === undefined) return GGUF_ALIGNMENT;
+  if (value.type === 'u32' && isAlignment(value.value)) return value.value;
+  throw new QloraError({
+    what: `general.alignment is ${value.type} ${String(value.value)}`,
+    where: label,
+    fix: 'a power of two is needed, as u32',
+  });
+}
+
+/** A value that becomes infinite, or in a block spoils its neighbours, must not go unseen. */
+function checkMagnitude(values: Float32Array, type: BlockType, where: string[]): void {
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
+    if (Math.abs(value) <= type.maxMagnitude) continue;
+    // Types of single values hold infinity and NaN as they are.
+    if (type.blockSize === 1 && !Number.isFinite(value)) continue;
+    throw new QloraError({
+      what: `value ${i} is ${value}, ${type.name} holds magnitudes up to ${type.maxMagnitude}`,
+      where,
+      fix: 'write f32 or bf16',
+    });
+  }
+}
+
 function checkPlan(
   label: string,
   name: string,
@@ -115,9 +155,9 @@ function checkPlan(
     throw new QloraError({ what, where: [label, name] });
   };
   if (seen.has(name)) refuse('is there twice');
-  if (new TextEncoder().encode(name).length > 63)
-    refuse('has a name of more than 63 bytes, which ggml cannot hold');
-  if (shape.length > 4) refuse(`has ${shape.length} axes, ggml holds 4`);
+  if (byteCount(name) > MAX_TENSOR_NAME)
+    refuse(`has a name of more than ${MAX_TENSOR_NAME} bytes, which ggml cannot hold`);
+  if (shape.length > MAX_AXES) refuse(`has ${shape.length} axes, ggml holds ${MAX_AXES}`);
   if ((shape.at(-1) ?? 1) % type.blockSize !== 0) {
     refuse(`has rows of ${shape.at(-1)}, no whole blocks of ${type.blockSize} as ${type.name} needs`);
   }
