@@ -114,7 +114,7 @@ function describeTokens(model: BpeModel, added: readonly AddedToken[], vocabular
     const id = model.vocab?.[left + right];
     if (id === undefined || ranked.has(id)) return;
     ranked.add(id);
-    scores[id] = -rank;
+    scores[id] = 0 - rank;
   });
   return { tokens, types, scores };
 }
