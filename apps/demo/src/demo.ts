@@ -17,7 +17,7 @@ import {
 import { writeFileAtomic } from '@qlora/tensor/node';
 import pc from 'picocolors';
 
-const PROMPT = 'One day';
+const PROMPT = 'Once there';
 const STEPS = 60;
 
 const here = fileURLToPath(new URL('..', import.meta.url));

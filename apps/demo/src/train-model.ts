@@ -106,7 +106,7 @@ for await (const step of trainer.run()) {
   }
   if (step.step % 200 === 0 || step.step === steps) {
     const ids: number[] = [];
-    const prompt = tokenizer.encode('One day');
+    const prompt = tokenizer.encode('Once there');
     for await (const id of generate(model, prompt, { maxTokens: 120, temperature: 0.7, seed: 1 }))
       ids.push(id);
     console.log(tokenizer.decode([...prompt, ...ids]));

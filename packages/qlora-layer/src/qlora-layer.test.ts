@@ -1,0 +1,94 @@
+// The layer of QLoRA: what its forward computes, what its backward reaches, and what it leaves alone.
+import { Tape } from '@qlora/autograd';
+import { createReferenceBackend } from '@qlora/backend';
+import { dequantizeTensor, quantizeTensor } from '@qlora/quant-strategies';
+import { random, tensor } from '@qlora/tensor';
+import { describe, expect, it } from 'vitest';
+import { DenseLinear, presetAllLinear, presetQvOnly, QuantizedLinear, qloraConfig } from './index';
+
+const rng = random(9);
+const normals = (...shape: number[]) =>
+  tensor(
+    'f32',
+    shape,
+    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal()),
+  );
+const weight = normals(6, 43);
+const x = normals(4, 43);
+const backend = createReferenceBackend();
+
+describe('QuantizedLinear', () => {
+  it('computes x · dequant(W)ᵀ plus the bias, and holds the weight in 4 bits', async () => {
+    const bias = normals(6);
+    const variable = { value: backend.upload(bias.data, [6]), requiresGrad: false };
+    const layer = QuantizedLinear.fromWeight(backend, 'layer', weight, {}, variable);
+    const decoded = dequantizeTensor(quantizeTensor(weight));
+    expect(await layer.weight()).toEqual(decoded);
+    expect(layer.bytes).toBeLessThan((weight.data.byteLength * 4.3) / 32);
+    const y = await backend.read(
+      layer.forward(new Tape(backend), { value: backend.upload(x.data, [4, 43]), requiresGrad: false }).value,
+    );
+    for (let m = 0; m < 4; m++) {
+      for (let o = 0; o < 6; o++) {
+        let sum = bias.data[o] ?? 0;
+        for (let i = 0; i < 43; i++) sum += (x.data[m * 43 + i] ?? 0) * (decoded[o * 43 + i] ?? 0);
+        expect(y[m * 6 + o]).toBeCloseTo(sum, 4);
+      }
+    }
+  });
+
+  it('lets gradients through to its input and its adapter, and has none of its own', async () => {
+    const layer = QuantizedLinear.fromWeight(backend, 'layer', weight);
+    const { parameters } = layer.addLora({ rank: 2 }, random(1));
+    expect(layer.parameters.map(({ name }) => name)).toEqual(['layer.lora_A.weight', 'layer.lora_B.weight']);
+    for (const parameter of parameters) parameter.gradient = backend.zeros(parameter.value.shape);
+    const input = { value: backend.upload(x.data, [4, 43]), requiresGrad: true };
+    const tape = new Tape(backend);
+    const output = layer.forward(tape, input);
+    tape.backward(output, output.value);
+    const dx = tape.gradientOf(input);
+    expect(dx && (await backend.read(dx)).some((g) => g !== 0)).toBe(true);
+    // B is zero at first, so A has no gradient yet and B has.
+    const [a, b] = await Promise.all(parameters.map(({ gradient }) => gradient && backend.read(gradient)));
+    expect(a?.every((g) => g === 0)).toBe(true);
+    expect(b?.some((g) => g !== 0)).toBe(true);
+  });
+
+  it('records nothing where nothing trains', () => {
+    const layer = QuantizedLinear.fromWeight(backend, 'layer', weight);
+    const output = layer.forward(new Tape(backend), {
+      value: backend.upload(x.data, [4, 43]),
+      requiresGrad: false,
+    });
+    expect(output.requiresGrad).toBe(false);
+    expect(layer.parameters).toEqual([]);
+  });
+
+  it('refuses what is no matrix, and NaN, by its name', () => {
+    expect(() => QuantizedLinear.fromWeight(backend, 'proj', normals(64))).toThrow(
+      /proj: shape \[64\] is no matrix/,
+    );
+    const nan = tensor('f32', [1, 2], Float32Array.of(1, Number.NaN));
+    expect(() => QuantizedLinear.fromWeight(backend, 'proj', nan)).toThrow(/proj: value 1 is NaN/);
+  });
+});
+
+it('DenseLinear computes the same with a dense weight', async () => {
+  const variable = { value: backend.upload(weight.data, [6, 43]), requiresGrad: false };
+  const layer = new DenseLinear(backend, { name: 'dense', inFeatures: 43, outFeatures: 6 }, variable);
+  const y = layer.forward(new Tape(backend), { value: backend.upload(x.data, [4, 43]), requiresGrad: false });
+  expect(y.value.shape).toEqual([4, 6]);
+  expect(await layer.weight()).toEqual(weight.data);
+});
+
+it('presets are what their names say', () => {
+  expect(presetAllLinear(8).lora).toMatchObject({ rank: 8, alpha: 16, targetModules: 'all-linear' });
+  expect(presetQvOnly().lora.targetModules).toEqual(['q_proj', 'v_proj']);
+  expect(qloraConfig().quantization).toEqual({
+    scheme: 'nf4',
+    strategy: 'blockwise',
+    blockSize: 64,
+    doubleQuant: true,
+  });
+  expect(() => qloraConfig({ quantization: { blockSize: 5 } })).toThrow(/block size 5/);
+});
