@@ -94,7 +94,7 @@ describe('random', () => {
   it('gives the same numbers for the same seed, on every machine', () => {
     const rng = random(42);
     expect([rng.nextUint32(), rng.nextUint32(), rng.nextUint32()]).toEqual([
-      1522120437, 2594131119, 2752043586,
+      2837322924, 544945897, 479756282,
     ]);
   });
   it('goes on from a saved state', () => {

@@ -22,17 +22,21 @@ let llama: Promise<Llama | undefined> | undefined;
 
 /** llama.cpp, or undefined where no binary for this platform was installed. Nothing is downloaded or built. */
 function engine(): Promise<Llama | undefined> {
-  llama ??= import('node-llama-cpp')
-    .then(({ getLlama, LlamaLogLevel }) =>
-      getLlama({
+  llama ??= import('node-llama-cpp').then(async ({ getLlama, LlamaLogLevel, NoBinaryFoundError }) => {
+    try {
+      return await getLlama({
         gpu: false,
         build: 'never',
         skipDownload: true,
         logLevel: LlamaLogLevel.error,
         maxThreads: 1,
-      }),
-    )
-    .catch(() => undefined);
+      });
+    } catch (error) {
+      // Only a missing binary is a reason to skip; one that is there and fails must be seen.
+      if (error instanceof NoBinaryFoundError) return undefined;
+      throw error;
+    }
+  });
   return llama;
 }
 

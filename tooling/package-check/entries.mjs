@@ -1,0 +1,44 @@
+// The entries of a package, as its `exports` name them, and what loading them gives.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+/** What can be imported: its subpath, the name that a user writes, the ESM file, and whether it can be required too. */
+export function entriesOf(manifest) {
+  return Object.entries(manifest.exports)
+    .filter(([, target]) => typeof target === 'object')
+    .map(([subpath, target]) => ({
+      subpath,
+      name: join(manifest.name, subpath).replaceAll('\\', '/'),
+      esm: target.import?.default ?? target.default,
+      requirable: target.require !== undefined,
+    }));
+}
+
+/** Names that an entry exports, sorted, by import and (undefined where there is no CommonJS) by require. */
+export async function loadedNames(packed, { name, requirable }) {
+  // A file inside the package imports it by its own name, which goes through `exports` as a user's import does.
+  const probe = join(packed, `probe-${Math.random().toString(36).slice(2)}.mjs`);
+  writeFileSync(probe, `export * as entry from '${name}';\n`);
+  const { entry } = await import(pathToFileURL(probe).href);
+  const require = createRequire(probe);
+  return {
+    imported: Object.keys(entry).sort(),
+    required: requirable ? Object.keys(require(name)).sort() : undefined,
+  };
+}
+
+/** Node's own modules that an ESM file imports, itself or through the chunks beside it. */
+export function nodeModulesUsed(file, seen = new Set()) {
+  if (seen.has(file)) return new Set();
+  seen.add(file);
+  const used = new Set();
+  const imports = readFileSync(file, 'utf8').matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*)['"]([^'"\n]+)['"]/g);
+  for (const [, specifier] of imports) {
+    if (specifier.startsWith('node:')) used.add(specifier);
+    if (specifier.startsWith('.'))
+      for (const name of nodeModulesUsed(join(dirname(file), specifier), seen)) used.add(name);
+  }
+  return used;
+}
