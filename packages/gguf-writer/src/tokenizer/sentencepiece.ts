@@ -63,7 +63,7 @@ function scoresOf({ vocab, merges }: BpeTokenizer, tokens: readonly string[]): n
   }
   merges.forEach(([left, right], rank) => {
     const id = vocab.get(left + right) ?? 0;
-    if (scores[id] === NO_MERGE) scores[id] = -rank;
+    if (scores[id] === NO_MERGE) scores[id] = 0 - rank;
   });
   return scores;
 }
