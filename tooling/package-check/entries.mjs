@@ -1,8 +1,7 @@
 // The entries of a package, as its `exports` name them, and what loading them gives.
+import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 
 /** What can be imported: its subpath, the name that a user writes, the ESM file, and whether it can be required too. */
 export function entriesOf(manifest) {
@@ -17,16 +16,24 @@ export function entriesOf(manifest) {
 }
 
 /** Names that an entry exports, sorted, by import and (undefined where there is no CommonJS) by require. */
-export async function loadedNames(packed, { name, requirable }) {
-  // A file inside the package imports it by its own name, which goes through `exports` as a user's import does.
-  const probe = join(packed, `probe-${Math.random().toString(36).slice(2)}.mjs`);
-  writeFileSync(probe, `export * as entry from '${name}';\n`);
-  const { entry } = await import(pathToFileURL(probe).href);
-  const require = createRequire(probe);
-  return {
-    imported: Object.keys(entry).sort(),
-    required: requirable ? Object.keys(require(name)).sort() : undefined,
-  };
+export function loadedNames(packed, { name, requirable }) {
+  // A file inside the package imports it by its own name, which goes through `exports` as a user's import does. It runs
+  // in a process of its own: plain Node, whatever runs the check.
+  const probe = join(packed, 'probe.mjs');
+  writeFileSync(
+    probe,
+    `import { createRequire } from 'node:module';
+const imported = Object.keys(await import('${name}')).sort();
+const required = ${requirable} ? Object.keys(createRequire(import.meta.url)('${name}')).sort() : undefined;
+console.log(JSON.stringify({ imported, required }));
+`,
+  );
+  try {
+    return JSON.parse(execFileSync(process.execPath, [probe], { encoding: 'utf8', stdio: 'pipe' }));
+  } catch (error) {
+    const reason = /^\w*Error.*$/m.exec(String(error.stderr))?.[0];
+    throw new Error(reason ?? error.message);
+  }
 }
 
 /** Node's own modules that an ESM file imports, itself or through the chunks beside it. */

@@ -30,7 +30,7 @@ export async function packageProblems(folder) {
       ...fileProblems(packed),
       ...(await publintProblems(packed, manifest)),
       ...(await typeProblems(new Uint8Array(readFileSync(join(place, tarball))), manifest)),
-      ...(await loadingProblems(packed, manifest)),
+      ...loadingProblems(packed, manifest),
     ].map((problem) => `${manifest.name}: ${problem}`);
   } finally {
     rmSync(place, { recursive: true, force: true });
@@ -64,11 +64,11 @@ async function publintProblems(packed, manifest) {
   return messages.map((message) => `publint: ${formatMessage(message, manifest, { color: false })}`);
 }
 
-async function loadingProblems(packed, manifest) {
+function loadingProblems(packed, manifest) {
   const problems = [];
   for (const entry of entriesOf(manifest)) {
     try {
-      const { imported, required } = await loadedNames(packed, entry);
+      const { imported, required } = loadedNames(packed, entry);
       if (imported.length === 0) problems.push(`${entry.name} exports nothing`);
       if (required && String(required) !== String(imported))
         problems.push(`${entry.name} exports other names to import than to require`);
