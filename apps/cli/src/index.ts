@@ -1,7 +1,7 @@
 // The verbs of the `qlora` command as functions, for programs that want what it does.
 export { createProgram } from './program';
 export { type Report, type ReportSection, renderReport } from './report';
-export { bytes, createReporter, duration, type Progress, type Reporter } from './reporter';
+export { bytes, createReporter, duration, type Progress, type Reporter, silentReporter } from './reporter';
 export { type EvaluateOptions, evaluate } from './verbs/evaluate';
 export { type ExportGgufOptions, exportGguf } from './verbs/export-gguf';
 export { type ExportQnatOptions, exportQnat } from './verbs/export-qnat';

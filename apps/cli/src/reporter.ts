@@ -44,6 +44,15 @@ export function bytes(count: number): string {
 
 const silent: Progress = { update: () => {}, stop: () => {} };
 
+/** A reporter that says nothing, for programs that call the verbs and speak for themselves. */
+export const silentReporter: Reporter = {
+  json: false,
+  say: () => {},
+  warn: () => {},
+  event: () => {},
+  progress: () => silent,
+};
+
 /** A reporter for a person, or for a machine with `json`. */
 export function createReporter(json: boolean): Reporter {
   const emit = (name: string, data: Readonly<Record<string, unknown>>) => {

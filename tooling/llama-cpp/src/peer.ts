@@ -5,8 +5,8 @@ import type { Llama, Token } from 'node-llama-cpp';
 
 /** A GGUF file loaded by llama.cpp. */
 export interface LlamaCppModel {
-  /** Ids of a text, without special tokens put around it. */
-  tokenize(text: string): number[];
+  /** Ids of a text, without special tokens put around it; `special` finds such tokens written in the text. */
+  tokenize(text: string, options?: { special?: boolean }): number[];
   /** Text of ids. */
   detokenize(ids: readonly number[]): string;
   /** Logits after each of `ids`, [ids.length][vocabulary]. */
@@ -80,7 +80,7 @@ export async function loadGguf(
   };
 
   return {
-    tokenize: (text) => [...model.tokenize(text)],
+    tokenize: (text, options) => [...model.tokenize(text, options?.special ?? false)],
     detokenize: (ids) => model.detokenize(ids.map((id) => id as Token)),
     logits,
     async greedy(ids, count) {

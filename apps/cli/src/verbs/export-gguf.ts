@@ -41,6 +41,7 @@ export async function exportGguf(
     );
     progress?.stop();
     for (const { name, type, reason } of result.fallbacks) reporter.warn(`${name} is ${type}: ${reason}`);
+    for (const warning of result.warnings) reporter.warn(warning);
     reporter.event('exported', { out: options.out, type: options.type, ...result });
     reporter.say(`${result.tensors} tensors written to ${options.out}`);
     reporter.say(`next: llama-cli -m ${options.out} -p "…"`);
