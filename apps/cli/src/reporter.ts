@@ -15,6 +15,8 @@ export interface Reporter {
   readonly json: boolean;
   /** A line for people; left out in JSON mode. */
   say(line: string): void;
+  /** Text for people that goes on where the last one ended; left out in JSON mode. */
+  write(text: string): void;
   /** A warning, for both: standard error, or an event. */
   warn(line: string): void;
   /** An event for machines; left out otherwise. */
@@ -48,6 +50,7 @@ const silent: Progress = { update: () => {}, stop: () => {} };
 export const silentReporter: Reporter = {
   json: false,
   say: () => {},
+  write: () => {},
   warn: () => {},
   event: () => {},
   progress: () => silent,
@@ -62,6 +65,9 @@ export function createReporter(json: boolean): Reporter {
     json,
     say: (line) => {
       if (!json) process.stdout.write(`${line}\n`);
+    },
+    write: (text) => {
+      if (!json) process.stdout.write(text);
     },
     warn: (line) => {
       if (json) emit('warning', { message: line });

@@ -10,8 +10,8 @@ import {
   exportGguf,
   generate,
   quantize,
-  type Reporter,
   renderReport,
+  silentReporter,
   train,
 } from '@qlora/cli';
 import { writeFileAtomic } from '@qlora/tensor/node';
@@ -34,18 +34,12 @@ const shown = (path: string) => relative(process.env.INIT_CWD ?? process.cwd(), 
 
 const start = performance.now();
 const reporter = createReporter(false);
-const quiet: Reporter = {
-  ...createReporter(true),
-  say: () => {},
-  event: () => {},
-  progress: () => ({ update: () => {}, stop: () => {} }),
-};
 const step = (title: string) => console.log(`\n${pc.bold(pc.cyan('▸'))} ${pc.bold(title)}`);
 const say = (adapter?: string) =>
   generate(
     paths.quantized,
     { prompt: PROMPT, maxTokens: 110, temperature: 0.5, topP: 0.9, seed: 3, adapter },
-    quiet,
+    silentReporter,
   );
 const quote = (text: string) => console.log(pc.italic(wrap(`${PROMPT}${text}`, 90)));
 
@@ -55,7 +49,7 @@ step('Quantize the embedded model to NF4 with double quantization');
 const sizes = await quantize(
   model,
   { out: paths.quantized, scheme: 'nf4', blockSize: 64, doubleQuant: true, overwrite: true },
-  quiet,
+  silentReporter,
 );
 console.log(
   `  weights ${bytes(sizes.weightBytesBefore)} → ${bytes(sizes.weightBytesAfter)} (embeddings and norms stay f32)`,
@@ -92,7 +86,7 @@ const after = await say(paths.adapter);
 quote(after);
 
 step('Merge and export for llama.cpp');
-await exportGguf(paths.quantized, { adapter: paths.adapter, out: paths.gguf, type: 'q8_0' }, quiet);
+await exportGguf(paths.quantized, { adapter: paths.adapter, out: paths.gguf, type: 'q8_0' }, silentReporter);
 console.log(`  ${shown(paths.gguf)}`);
 
 const [first] = run.steps;

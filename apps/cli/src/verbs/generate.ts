@@ -13,7 +13,7 @@ export interface GenerateOptions {
   readonly seed: number;
 }
 
-/** Generates text, writing it to standard output as it comes (in JSON mode, at the end). */
+/** Generates text and returns what follows the prompt; it is written to the reporter as it comes. */
 export async function generate(
   folder: string,
   options: GenerateOptions,
@@ -26,18 +26,18 @@ export async function generate(
   const ids: number[] = [];
   let shown = '';
   const { maxTokens, temperature, topP, seed } = options;
-  if (!reporter.json) process.stdout.write(options.prompt);
+  reporter.write(options.prompt);
   const prefix = tokenizer.decode(prompt);
   for await (const id of generateIds(model, prompt, { maxTokens, temperature, topP, seed })) {
     ids.push(id);
     const text = tokenizer.decode([...prompt, ...ids]).slice(prefix.length);
     // A character of several bytes is not whole yet while it ends in the replacement character.
-    if (!reporter.json && !text.endsWith('\ufffd')) {
-      process.stdout.write(text.slice(shown.length));
+    if (!text.endsWith('\ufffd')) {
+      reporter.write(text.slice(shown.length));
       shown = text;
     }
   }
-  if (!reporter.json) process.stdout.write('\n');
+  reporter.write('\n');
   await backend.dispose();
   const text = tokenizer.decode([...prompt, ...ids]).slice(prefix.length);
   const seconds = (performance.now() - start) / 1000;

@@ -1,47 +1,55 @@
-// A story from a plot: the same seed gives the same story.
+// A story: a plot between an opening and an ending, with one cast. Its skeleton is drawn from a seed and can then be told
+// in either manner.
 import { type Random, random } from '@qlora/tensor';
-import { plots } from './plots';
-import { characters, creatures, feelings, foods, places, things, times, traits } from './words';
+import { type Cast, drawCast, fill, pick } from './cast';
+import { sayAsPirate } from './pirate';
+import { endings, openings, plots, type Told } from './plots';
 
-function pick<T>(rng: Random, from: readonly T[], not?: T): T {
-  for (;;) {
-    const chosen = from[rng.integer(from.length)];
-    if (chosen !== undefined && chosen !== not) return chosen;
-  }
+/** Manners of telling. */
+export type Manner = 'plain' | 'pirate';
+
+/** A story before it is told. */
+export interface Skeleton {
+  readonly plot: string;
+  readonly cast: Cast;
+  readonly opening: Told;
+  /** Templates, one a beat. */
+  readonly middle: readonly string[];
+  readonly ending: Told;
+  /** Randomness for the teller. */
+  readonly teller: Random;
 }
 
-const capital = (word: string) => `${word[0]?.toUpperCase()}${word.slice(1)}`;
-
-/** One story, its sentences joined by spaces. */
-export function story(rng: Random): string {
-  const hero = pick(rng, characters);
-  const friend = pick(rng, characters, hero);
-  const creature = pick(rng, creatures);
-  const words: Record<string, string> = {
-    hero: hero.name,
-    friend: friend.name,
-    he: hero.subject,
-    He: capital(hero.subject),
-    his: hero.possessive,
-    His: capital(hero.possessive),
-    him: hero.object,
-    creature,
-    other: pick(rng, creatures, creature),
-    trait: pick(rng, traits),
-    place: pick(rng, places),
-    thing: pick(rng, things),
-    food: pick(rng, foods),
-    feeling: pick(rng, feelings),
-    time: pick(rng, times),
+/** Draws a story. */
+export function drawSkeleton(rng: Random): Skeleton {
+  const plot = pick(rng, plots);
+  return {
+    plot: plot.name,
+    cast: drawCast(rng),
+    opening: pick(rng, openings),
+    middle: plot.beats.map((wordings) => pick(rng, wordings)),
+    ending: pick(rng, endings),
+    teller: random(rng.nextUint32()),
   };
-  const sentences = pick(rng, plots).map((wordings) => pick(rng, wordings));
-  const text = sentences.join(' ').replace(/\{(\w+)\}/g, (_, slot: string) => words[slot] ?? `{${slot}}`);
-  // "a old" cannot happen: no trait, creature, thing begins with a vowel sound.
-  return text;
 }
 
-/** `count` stories, one a line. */
-export function stories(count: number, seed: number): string[] {
+/** The text of a story: sentences with a space between, in one line. */
+export function tell(skeleton: Skeleton, manner: Manner): string {
+  const { cast, opening, middle, ending, teller } = skeleton;
+  const sentences = [opening[manner], ...middle, ending[manner]].map((template) => fill(template, cast));
+  return (manner === 'plain' ? sentences : sayAsPirate(sentences, teller)).join(' ');
+}
+
+/**
+ * Stories without end: the same seed gives the same stories, in either manner.
+ * @example for (const text of take(stories(1, 'plain'), 3)) console.log(text);
+ */
+export function* stories(seed: number, manner: Manner): Generator<string, never, undefined> {
   const rng = random(seed).fork('stories');
-  return Array.from({ length: count }, () => story(rng));
+  for (;;) yield tell(drawSkeleton(rng), manner);
+}
+
+/** The first `count` of something. */
+export function take<T>(from: Iterator<T>, count: number): T[] {
+  return Array.from({ length: count }, () => from.next().value as T);
 }

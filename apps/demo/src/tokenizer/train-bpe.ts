@@ -12,12 +12,13 @@ export interface Bpe {
 
 /**
  * Learns characters and merges from texts until both together are `size` tokens.
- * Letters never join with punctuation or digits, and nothing joins across a space or a line.
+ * A word is letters and apostrophes with the space before them. Letters never join with other punctuation, a mark joins
+ * only with a quotation mark after it, and nothing joins across a space.
  */
 export function trainBpe(texts: Iterable<string>, size: number): Bpe {
   const counts = new Map<string, number>();
   for (const text of texts) {
-    for (const word of ` ${text}`.replaceAll(' ', '▁').match(/▁?\p{L}+|▁?[^\p{L}▁]|▁/gu) ?? []) {
+    for (const word of ` ${text}`.replaceAll(' ', '▁').match(/▁?[\p{L}']+|▁?[^\p{L}▁]"?|▁/gu) ?? []) {
       counts.set(word, (counts.get(word) ?? 0) + 1);
     }
   }
