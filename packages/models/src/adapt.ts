@@ -1,7 +1,7 @@
 // Putting adapters into a model's linear layers, and taking them out as files have them.
 import type { Parameter } from '@qlora/autograd';
-import { type LoraConfig, lora, type StoredAdapter } from '@qlora/peft';
-import { QloraError, random, type Tensor } from '@qlora/tensor';
+import { checkAdapter, type LoraConfig, lora, type StoredAdapter } from '@qlora/peft';
+import { random, type Tensor } from '@qlora/tensor';
 import type { LlamaModel } from './llama';
 
 /**
@@ -21,31 +21,11 @@ export function addLora(model: LlamaModel, config: LoraConfig, seed: number): Pa
 /**
  * Puts a stored adapter into the model.
  * @returns its parameters, to train on.
- * @throws QloraError if it adapts a module that the model does not have, or its shapes do not fit: it belongs to
- * another model. Nothing is changed then.
+ * @throws QloraError if it adapts a module that the model does not have, lacks one that it says it adapts, or its shapes
+ * do not fit: it belongs to another model. Nothing is changed then.
  */
 export function applyAdapter(model: LlamaModel, adapter: StoredAdapter): Parameter[] {
-  for (const [name, tensors] of adapter.modules) {
-    const linear = model.linears.get(name);
-    if (!linear) {
-      throw new QloraError({
-        what: `adapts "${name}", which the model does not have`,
-        where: adapter.label,
-        fix: 'use it with the model that it was trained on',
-      });
-    }
-    try {
-      adapter.method.validate(adapter.config, linear, tensors);
-    } catch (error) {
-      if (!(error instanceof QloraError)) throw error;
-      throw new QloraError({
-        what: error.what,
-        where: [adapter.label, error.where],
-        fix: error.fix ?? '',
-        cause: error,
-      });
-    }
-  }
+  checkAdapter(adapter, model.linears.values());
   return [...adapter.modules].flatMap(([name, tensors]) => {
     const linear = model.linears.get(name);
     if (!linear) return [];

@@ -1,5 +1,6 @@
 // A checkpoint: config, weights and tokenizer of a model, wherever they come from. Quantizing is a view of it.
 import type { Backend } from '@qlora/backend';
+import type { LinearInfo } from '@qlora/peft';
 import {
   isQuantizedSource,
   type QuantizationConfig,
@@ -46,6 +47,15 @@ export function quantizedWeights(
     family.linearModules(config).map((name) => `${name}.weight`),
     options,
   );
+}
+
+/** The linear layers of a checkpoint that are quantized and adapted, with their sizes. */
+export function linearLayers({ family, config }: Pick<Checkpoint, 'family' | 'config'>): LinearInfo[] {
+  const shapes = family.tensors(config);
+  return family.linearModules(config).map((name) => {
+    const [outFeatures = 0, inFeatures = 0] = shapes.get(`${name}.weight`) ?? [];
+    return { name, outFeatures, inFeatures };
+  });
 }
 
 /**

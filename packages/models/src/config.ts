@@ -44,6 +44,8 @@ export interface LlamaConfig {
 }
 
 const size = z.number().int().positive().max(1e7);
+// Names are made for every layer before the first is looked for in a file, so a config that lies must stay cheap.
+const layerCount = z.number().int().positive().max(1024);
 const tokenId = z.number().int().nonnegative();
 
 const ropeSchema = z.object({
@@ -60,7 +62,7 @@ const schema = z.object({
   model_type: z.string(),
   hidden_size: size,
   intermediate_size: size,
-  num_hidden_layers: size,
+  num_hidden_layers: layerCount,
   num_attention_heads: size,
   num_key_value_heads: size.nullish(),
   head_dim: size.nullish(),
@@ -151,6 +153,9 @@ function parseRope(
     case 'linear':
       return { type, factor: need('factor') };
     case 'llama3':
+      if (!(need('low_freq_factor') < need('high_freq_factor'))) {
+        refuse('rope scaling "llama3" has a low_freq_factor that is not below high_freq_factor');
+      }
       return {
         type,
         factor: need('factor'),

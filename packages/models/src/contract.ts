@@ -21,6 +21,8 @@ export interface ModelFamily {
   linearModules(config: LlamaConfig): string[];
   /** Modules that stay as they are in a 4-bit checkpoint (`lm_head`). */
   denseModules(config: LlamaConfig): string[];
+  /** Every tensor of a checkpoint and its shape, [out, in] for matrices. */
+  tensors(config: LlamaConfig): ReadonlyMap<string, readonly number[]>;
   /** Reads the weights and puts the model on a backend. */
   build(
     backend: Backend,

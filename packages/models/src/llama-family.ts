@@ -2,7 +2,8 @@
 import { Parameter, type Variable } from '@qlora/autograd';
 import { DenseLinear, type Linear, QuantizedLinear } from '@qlora/qlora-layer';
 import { checkFinite, isQuantizedSource } from '@qlora/quant-strategies';
-import { QloraError, type TensorSource, toFloat32 } from '@qlora/tensor';
+import { toFloat32 } from '@qlora/tensor';
+import { checkTensors } from './check-tensors';
 import { type LlamaConfig, parseLlamaConfig } from './config';
 import type { ModelFamily } from './contract';
 import { LLAMA_PROJECTIONS, type LlamaBlock, LlamaModel, type LlamaProjection } from './llama';
@@ -63,6 +64,7 @@ export const llamaFamily: ModelFamily = {
     return modules;
   },
   denseModules: () => ['lm_head'],
+  tensors: llamaTensors,
 
   async build(backend, config, source, options = {}) {
     const shapes = llamaTensors(config);
@@ -108,25 +110,3 @@ export const llamaFamily: ModelFamily = {
     return new LlamaModel(backend, config, { embedding, blocks, norm, output });
   },
 };
-
-/** Throws unless every tensor is there in its shape, so that a wrong checkpoint is refused before it is loaded. */
-function checkTensors(source: TensorSource, shapes: ReadonlyMap<string, readonly number[]>): void {
-  const found = new Map(source.tensors.map((info) => [info.name, info.shape]));
-  for (const [name, shape] of shapes) {
-    const actual = found.get(name);
-    if (!actual) {
-      throw new QloraError({
-        what: `no tensor named "${name}"`,
-        where: source.label,
-        fix: 'weights and config.json do not belong together, or a shard is missing',
-      });
-    }
-    if (actual.length !== shape.length || actual.some((length, i) => length !== shape[i])) {
-      throw new QloraError({
-        what: `has shape [${actual.join(', ')}], config.json asks for [${shape.join(', ')}]`,
-        where: [source.label, name],
-        fix: 'weights and config.json do not belong together',
-      });
-    }
-  }
-}

@@ -5,6 +5,7 @@ import { bitsandbytesSource, parseQuantizationConfig } from '@qlora/safetensors'
 import { openSafetensorsFolder } from '@qlora/safetensors/node';
 import { QloraError } from '@qlora/tensor';
 import { ioError } from '@qlora/tensor/node';
+import { checkTensors } from './check-tensors';
 import type { Checkpoint } from './checkpoint';
 import { familyOf } from './family';
 import { createTokenizer } from './tokenizer';
@@ -42,7 +43,8 @@ async function readOptional(path: string): Promise<Record<string, unknown> | und
  * Opens a model folder: config.json, safetensors weights (plain or bitsandbytes 4-bit, sharded or not), tokenizer.json.
  * Weights are read when asked for. Close it when done.
  *
- * @throws QloraError naming the file and field that is missing, wrong or not supported.
+ * @throws QloraError naming the file and field that is missing, wrong or not supported, or the tensor that config.json
+ * asks for and the weights do not have.
  */
 export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   const info = await stat(folder).catch((cause) => {
@@ -70,6 +72,7 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   const plain = await openSafetensorsFolder(folder);
   try {
     const source = quantization ? await bitsandbytesSource(plain) : plain;
+    checkTensors(source, family.tensors(config));
     return {
       label: folder,
       family,

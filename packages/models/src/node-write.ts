@@ -1,9 +1,10 @@
-// Writing model folders: a checkpoint with other weights, complete or not at all.
+// Writing model folders: a checkpoint with other weights, complete or not at all. A value that is not finite is refused,
+// whether it was read so or became so in a smaller type.
 import { copyFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { QuantizedSource } from '@qlora/quant-strategies';
 import { bitsandbytesView, safetensorsSink, writeBitsandbytesConfig } from '@qlora/safetensors';
-import { pump, type TensorInfo, type TensorSource } from '@qlora/tensor';
+import { finiteSource, pump, type TensorInfo, type TensorSource } from '@qlora/tensor';
 import { fileSink, folderAtomic, writeFileAtomic } from '@qlora/tensor/node';
 import type { Checkpoint } from './checkpoint';
 
@@ -88,7 +89,9 @@ async function writeFolder(
       const metadata = new Map([['format', 'pt']]);
       const bytes = await fileSink(join(temporary, 'model.safetensors'));
       const sink = await safetensorsSink(bytes, source.tensors, { metadata, late });
-      await pump(source, sink, (info, index) => options.onTensor?.(info, index, source.tensors.length));
+      await pump(finiteSource(source), sink, (info, index) =>
+        options.onTensor?.(info, index, source.tensors.length),
+      );
     },
     { overwrite: options.overwrite ?? false },
   );

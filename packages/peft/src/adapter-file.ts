@@ -1,7 +1,7 @@
 // An adapter at rest: its configuration and its tensors by module, and the keys that they have in PEFT's
 // `adapter_model.safetensors`: `base_model.model.` + module + `.lora_A.weight` (peft/utils/save_and_load.py; the
 // adapter's own name, `default`, is left out of files).
-import { QloraError, type Tensor, type TensorSource } from '@qlora/tensor';
+import { QloraError, requireFinite, type Tensor, type TensorSource } from '@qlora/tensor';
 import type { AdapterMethod } from './contract';
 import { type AdapterConfig, methodOf } from './methods';
 
@@ -54,7 +54,9 @@ export async function readAdapter(
       });
     }
     const parts = modules.get(module) ?? new Map<string, Tensor>();
-    modules.set(module, parts.set(part, await source.read(name)));
+    const tensor = await source.read(name);
+    requireFinite(tensor, [source.label, name]);
+    modules.set(module, parts.set(part, tensor));
   }
   if (modules.size === 0) throw new QloraError({ what: 'holds no adapter weights', where: source.label });
   return { method, config, modules, label };

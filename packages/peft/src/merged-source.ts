@@ -2,6 +2,7 @@
 // tensor is in memory at a time, whatever the size of the model.
 import { cast, fromFloat32, isFloat, QloraError, type TensorSource, toFloat32 } from '@qlora/tensor';
 import type { StoredAdapter } from './adapter-file';
+import { checkModule } from './check-adapter';
 
 /** A merge that was asked for. */
 export interface MergeOptions {
@@ -33,7 +34,7 @@ export function mergedSource(
     }
     const layer = { name: module, inFeatures, outFeatures };
     // Shapes are cheap to check before the first tensor is read, and a merge that fails half-way is a waste.
-    adapter.method.validate(adapter.config, layer, adapter.modules.get(module) ?? new Map());
+    checkModule(adapter, layer);
     modules.set(`${module}.weight`, layer);
   }
   const typeOf = (dtype: TensorSource['tensors'][number]['dtype']) =>

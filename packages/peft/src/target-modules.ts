@@ -6,6 +6,11 @@ import { QloraError } from '@qlora/tensor';
 /** PEFT's word for every linear layer except the output embedding. */
 export const ALL_LINEAR = 'all-linear';
 
+/** Whether an entry of a list of target modules means a module. */
+export function matches(entry: string, name: string): boolean {
+  return name === entry || name.endsWith(`.${entry}`);
+}
+
 /**
  * The modules of `modules` that `target` means, in their order.
  * @param modules names of a model's linear layers, the output embedding (`lm_head`) not among them.
@@ -19,7 +24,6 @@ export function matchTargetModules(target: readonly string[] | string, modules: 
     if (matched.length === 0) throw noMatch(target, modules);
     return matched;
   }
-  const matches = (entry: string, name: string) => name === entry || name.endsWith(`.${entry}`);
   for (const entry of target) {
     if (!modules.some((name) => matches(entry, name))) throw noMatch(entry, modules);
   }

@@ -20,6 +20,7 @@ import {
   elementCount,
   isTensor,
   QloraError,
+  requireFinite,
   type Tensor,
   type TensorInfo,
   type TensorSource,
@@ -232,6 +233,7 @@ async function readWeight(
     const found = await source.read(key);
     if (!isTensor(found, type))
       throw new QloraError({ what: `is ${found.dtype}, ${type} is needed`, where: [source.label, key] });
+    requireFinite(found, [source.label, key]);
     return found.data;
   };
   const checkMap = async (key: string, expected: Float32Array) => {

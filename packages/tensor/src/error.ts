@@ -57,9 +57,14 @@ export async function locate<T>(where: string, body: () => Promise<T> | T): Prom
   try {
     return await body();
   } catch (error) {
-    if (!(error instanceof QloraError)) throw error;
-    throw new QloraError({ ...problemOf(error), where: [where, error.where], cause: error });
+    throw located(where, error);
   }
+}
+
+/** The error with `where` put in front of its own place, as {@link locate} throws it; any other error as it is. */
+export function located(where: string, error: unknown): unknown {
+  if (!(error instanceof QloraError)) return error;
+  return new QloraError({ ...problemOf(error), where: [where, error.where], cause: error });
 }
 
 function problemOf(error: QloraError): Problem {

@@ -2,6 +2,7 @@
 export * from './bytes';
 export * from './dtype';
 export * from './error';
+export * from './finite';
 export * from './half';
 export * from './random';
 export * from './stream';

@@ -69,7 +69,9 @@ export async function fileSink(path: string): Promise<ByteSink> {
       }
     },
     async finish() {
-      await handle.sync();
+      await handle.sync().catch((cause) => {
+        throw ioError(path, cause);
+      });
       await handle.close();
       await rename(temporary, path).catch((cause) => {
         throw ioError(path, cause);
@@ -108,6 +110,8 @@ export function ioError(path: string, cause: unknown): QloraError {
   const known: Record<string, [string, string]> = {
     ENOENT: ['no such file or folder', 'check the path'],
     EACCES: ['permission denied', 'check who owns it'],
+    EPERM: ['not permitted', 'check who owns it'],
+    EROFS: ['the file system is read-only', 'write elsewhere'],
     EISDIR: ['is a folder', 'name a file'],
     ENOTDIR: ['a part of the path is a file, not a folder', 'check the path'],
     ENOSPC: ['no space left on the device', 'free some or write elsewhere'],

@@ -41,7 +41,10 @@ export async function folderAtomic<T>(
     if (existing) {
       const old = temporaryName(path);
       await rename(path, old);
-      await rename(temporary, path);
+      await rename(temporary, path).catch(async (error) => {
+        await rename(old, path);
+        throw error;
+      });
       await rm(old, { recursive: true, force: true });
     } else await rename(temporary, path);
     return result;

@@ -1,0 +1,46 @@
+// NaN and infinity in what is read: found on the raw bits, so that half-precision tensors need no copy in f32.
+import { isFloat } from './dtype';
+import { QloraError } from './error';
+import { bf16ToF32, f16ToF32 } from './half';
+import type { TensorSource } from './stream';
+import { isTensor, type Tensor } from './tensor';
+
+/** Index of the first value that is NaN or infinite, or -1; always -1 for tensors of integers. */
+export function firstNonFinite(tensor: Tensor): number {
+  if (isTensor(tensor, 'f16')) return tensor.data.findIndex((bits) => (bits & 0x7c00) === 0x7c00);
+  if (isTensor(tensor, 'bf16')) return tensor.data.findIndex((bits) => (bits & 0x7f80) === 0x7f80);
+  if (isTensor(tensor, 'f32') || isTensor(tensor, 'f64')) {
+    const { data } = tensor;
+    for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) return i;
+  }
+  return -1;
+}
+
+/**
+ * Throws unless all values are finite.
+ * @param where the file and the tensor, for the message.
+ */
+export function requireFinite(tensor: Tensor, where: string | readonly string[]): void {
+  if (!isFloat(tensor.dtype)) return;
+  const index = firstNonFinite(tensor);
+  if (index < 0) return;
+  const raw = Number(tensor.data[index]);
+  const value = isTensor(tensor, 'f16') ? f16ToF32(raw) : isTensor(tensor, 'bf16') ? bf16ToF32(raw) : raw;
+  throw new QloraError({
+    what: `value ${index} is ${value}`,
+    where,
+    fix: `the weights are damaged, or too large for ${tensor.dtype}: fetch them again or choose another type`,
+  });
+}
+
+/** A source whose reads are refused where they hold a value that is not finite. */
+export function finiteSource<S extends TensorSource>(source: S): S {
+  return {
+    ...source,
+    async read(name: string) {
+      const tensor = await source.read(name);
+      requireFinite(tensor, [source.label, name]);
+      return tensor;
+    },
+  };
+}
