@@ -2,6 +2,7 @@
 // qlora-rs. The format is specified in SPEC.md beside this package's README.
 export type { JsonObject as QnatMetadata } from './directory';
 export * from './export';
+export type { QnatFile } from './file';
 export {
   LIMITS as QNAT_LIMITS,
   QNAT_DIALECT,
@@ -10,5 +11,5 @@ export {
   QNAT_VERSION,
   type QnatPlan,
 } from './layout';
-export { openQnat, type QnatFile } from './reader';
+export { openQnat } from './reader';
 export { type QnatSink, qnatSink } from './writer';

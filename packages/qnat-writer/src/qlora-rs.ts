@@ -12,9 +12,9 @@
 import { dequantizeToTensor, type QuantizedInfo } from '@qlora/quant-strategies';
 import { type ByteSource, findTensor } from '@qlora/tensor';
 import { Cursor } from './cursor';
+import type { QnatFile } from './file';
 import { LIMITS } from './layout';
 import { type Payload, payloadSizes, quantizedOf } from './qlora-rs-payload';
-import type { QnatFile } from './reader';
 import { type Refuse, refuser, show } from './refuse';
 
 const TENSOR_COUNT_AT = 20;

@@ -2,14 +2,10 @@
 // checked when a file is opened, each tensor's checksum when it is read. Nothing is allocated on the word of the file
 // before that word is known to fit into it.
 import { createDynamicMap } from '@qlora/double-quant';
-import {
-  dequantizeToTensor,
-  type QuantizedInfo,
-  type QuantizedSource,
-  type QuantizedTensor,
-} from '@qlora/quant-strategies';
+import { dequantizeToTensor, type QuantizedInfo, type QuantizedTensor } from '@qlora/quant-strategies';
 import { type ByteSource, findTensor, QloraError, viewAs } from '@qlora/tensor';
-import { type Directory, type Entry, type JsonObject, parseDirectory } from './directory';
+import { type Directory, type Entry, parseDirectory } from './directory';
+import type { QnatFile } from './file';
 import { crc32, decodeHeader } from './header';
 import {
   flagsOf,
@@ -22,19 +18,6 @@ import {
 } from './layout';
 import { openQloraRs } from './qlora-rs';
 import { type Refuse, refuser } from './refuse';
-
-/** An open QNAT file. As a plain source its tensors are dense: quantized ones are decoded to f32. */
-export interface QnatFile extends QuantizedSource {
-  /** The file's version; each dialect counts its own. */
-  readonly version: 1 | 2;
-  /** Whose layout it is: this specification's, or that of the Rust crate. */
-  readonly dialect: '@qlora' | 'qlora-rs';
-  /**
-   * The directory's metadata, as JSON.parse gives it. The crate's files have `model_name`, `model_type` and
-   * `compute_dtype`.
-   */
-  readonly json: JsonObject;
-}
 
 /**
  * Opens a QNAT file: version 2, or a file of qlora-rs (its versions 1 and 2).
