@@ -77,7 +77,7 @@ export class QLoRATrainer {
     // The mean is over all tokens of the step, so that accumulating gives what one large batch would.
     const tokens = batches.reduce((sum, batch) => sum + batch.tokens, 0);
     let total = 0;
-    for (const batch of batches) total += await this.#accumulate(batch, tokens);
+    for (const [index, batch] of batches.entries()) total += await this.#accumulate(batch, tokens, index);
     const loss = total / tokens;
     const gradientNorm = await this.#optimizer.gradientNorm();
     const step = this.#optimizer.steps;
@@ -108,11 +108,13 @@ export class QLoRATrainer {
   }
 
   /** Forward and backward of one batch. @returns the sum of its losses. */
-  #accumulate(batch: Batch, tokens: number): Promise<number> {
+  #accumulate(batch: Batch, tokens: number, index: number): Promise<number> {
     const model = this.#model;
     const { backend } = model;
     return backend.scope(async () => {
-      const tape = new Tape(backend, { seed: (this.config.seed + this.#optimizer.steps * 0x9e3779b1) >>> 0 });
+      // Each micro-batch of each step draws its own dropout.
+      const draw = this.#optimizer.steps * this.config.gradientAccumulation + index;
+      const tape = new Tape(backend, { seed: (this.config.seed + Math.imul(draw, 0x9e3779b1)) >>> 0 });
       const rows = [batch.input.length];
       const hidden = model.hidden(tape, backend.upload(batch.input, rows), batch);
       const { losses, backward } = crossEntropy(
