@@ -103,7 +103,7 @@ function draw() {
   for (const chart of charts.splice(0)) chart.destroy();
   const width = document.querySelector('main').clientWidth - 40;
   charts.push(new uPlot({ width, height: 320, scales: { x: { time: false } }, axes: [axis(), axis()],
-    series: [{ label: 'step' }, { label: 'loss', stroke: resolved('--line'), width: 1, value: digits(4) }, { label: 'smoothed', stroke: resolved('--accent'), width: 2, value: digits(4) }] },
+    series: [{ label: 'step' }, { label: 'loss', stroke: resolved('--faint'), width: 0.7, points: { show: false }, value: digits(4) }, { label: 'smoothed', stroke: resolved('--accent'), width: 2, points: { show: false }, value: digits(4) }] },
     [data.steps, data.loss, data.smooth], document.getElementById('loss')));
   charts.push(new uPlot({ width, height: 200, scales: { x: { time: false }, norm: {} },
     axes: [axis(), { ...axis(), size: 70, values: (_, values) => values.map((v) => v.toPrecision(2)) }, { ...axis(), scale: 'norm', side: 1 }],
