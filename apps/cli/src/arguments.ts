@@ -22,6 +22,23 @@ export function whole(min = 1, max = Number.MAX_SAFE_INTEGER) {
   };
 }
 
+/** A number above 0. */
+export function positive(text: string): number {
+  const value = number(0)(text);
+  if (value === 0) throw new InvalidArgumentError('A number above 0 is needed.');
+  return value;
+}
+
+/** A power of two in a range. */
+export function powerOfTwo(min: number, max: number) {
+  return (text: string): number => {
+    const value = number()(text);
+    if (value < min || value > max || !Number.isInteger(Math.log2(value)))
+      throw new InvalidArgumentError(`A power of two${range(min, max)} is needed.`);
+    return value;
+  };
+}
+
 /** `all-linear`, or names separated by commas. */
 export function targetModules(text: string): string | string[] {
   const names = text

@@ -1,18 +1,25 @@
 // `--config FILE.yaml`: the options of a verb, by their long names. What the command line says wins; a key that the verb
 // does not have is refused, so that a typing error is never silently ignored.
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { QloraError } from '@qlora/tensor';
 import { ioError } from '@qlora/tensor/node';
-import type { Command } from 'commander';
+import type { Command, Option } from 'commander';
 import { parse } from 'yaml';
+import { targetModules } from './arguments';
 
 const camel = (key: string) => key.replace(/[-_](\w)/g, (_, letter: string) => letter.toUpperCase());
 
-/** Puts a file's values into a command's options, where the command line did not give them. */
-export async function applyConfigFile(command: Command, path: string): Promise<void> {
-  const text = await readFile(path, 'utf8').catch((cause) => {
+/**
+ * Puts a file's values into a command's options, where the command line did not give them.
+ * @throws QloraError naming file and key for a key that is no option, or a value of the wrong kind.
+ */
+export function applyConfigFile(command: Command, path: string): void {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
     throw ioError(path, cause);
-  });
+  }
   let content: unknown;
   try {
     content = parse(text);
@@ -46,28 +53,24 @@ export async function applyConfigFile(command: Command, path: string): Promise<v
   }
 }
 
-function convert(option: Command['options'][number], value: unknown, where: string[]): unknown {
-  if (option.isBoolean() || option.negate) {
-    if (typeof value === 'boolean') return value;
-    throw new QloraError({ what: `is ${JSON.stringify(value)}`, where, fix: 'true or false is needed' });
-  }
-  const text = Array.isArray(value) ? value.join(',') : String(value);
-  if (option.argChoices && !option.argChoices.includes(text)) {
-    throw new QloraError({
-      what: `is ${JSON.stringify(value)}`,
-      where,
-      fix: `${option.argChoices.join(', ')} are known`,
-    });
-  }
-  if (!option.parseArg) return text;
+function convert(option: Option, value: unknown, where: string[]): unknown {
+  const refuse = (fix: string, cause?: unknown): never => {
+    throw new QloraError({ what: `is ${JSON.stringify(value)}`, where, fix, cause });
+  };
+  if (option.isBoolean() || option.negate)
+    return typeof value === 'boolean' ? value : refuse('true or false is needed');
+  const { argChoices, parseArg } = option;
+  const isList = parseArg === targetModules && Array.isArray(value);
+  const parts: unknown[] = isList ? value : [value];
+  const isNumber = parseArg !== undefined && typeof value === 'number';
+  if (parts.length === 0 || (!isNumber && !parts.every((part) => typeof part === 'string')))
+    return refuse(parseArg === undefined ? 'a text is needed' : 'a number or a text is needed');
+  const text = parts.join(',');
+  if (argChoices && !argChoices.includes(text)) return refuse(`${argChoices.join(', ')} are known`);
+  if (!parseArg) return text;
   try {
-    return option.parseArg(text, undefined);
+    return parseArg(text, undefined);
   } catch (error) {
-    throw new QloraError({
-      what: `is ${JSON.stringify(value)}`,
-      where,
-      fix: (error as Error).message.replace(/\.$/, ''),
-      cause: error,
-    });
+    return refuse((error as Error).message.replace(/\.$/, ''), error);
   }
 }

@@ -4,7 +4,7 @@ import { GGUF_TYPES, type GgufType } from '@qlora/gguf-writer';
 import { codecNames, type QuantizationConfig, strategyNames } from '@qlora/quant-strategies';
 import { SCHEDULES, type TrainingConfig } from '@qlora/trainer';
 import { Command, Option } from 'commander';
-import { number, targetModules, whole } from './arguments';
+import { number, positive, powerOfTwo, targetModules, whole } from './arguments';
 import { applyConfigFile } from './config-file';
 import { createReporter, type Reporter } from './reporter';
 import { evaluate } from './verbs/evaluate';
@@ -23,7 +23,7 @@ const overwrite = () => new Option('--overwrite', 'replace what is at --out').de
 const scheme = () =>
   new Option('--scheme <name>', 'codebook of the 4-bit codes').choices(codecNames()).default('nf4');
 const blockSize = () =>
-  new Option('--block-size <n>', 'values that share a scale').argParser(whole(32, 4096)).default(64);
+  new Option('--block-size <n>', 'values that share a scale').argParser(powerOfTwo(32, 4096)).default(64);
 const noDoubleQuant = () => new Option('--no-double-quant', 'keep the scales in f32 instead of 8 bits');
 const adapter = () => new Option('--adapter <dir>', 'adapter folder, as PEFT has it');
 const sequenceLength = () => new Option('--sequence-length <n>', 'tokens of a sequence').argParser(whole(2));
@@ -32,9 +32,15 @@ const sequenceLength = () => new Option('--sequence-length <n>', 'tokens of a se
 type TrainFlags = Omit<TrainOptions, 'training' | 'quantization'> & TrainingConfig & QuantizationFlags;
 type QuantizationFlags = Pick<QuantizationConfig, 'scheme' | 'blockSize' | 'doubleQuant'>;
 
-/** The whole command. */
-export function createProgram(): Command {
+/**
+ * The whole command. What it cannot parse is thrown as commander's `CommanderError`, after a message to standard error.
+ *
+ * @param options.silent leave that message to the caller.
+ */
+export function createProgram({ silent = false } = {}): Command {
   const program = new Command('qlora')
+    .exitOverride()
+    .configureOutput(silent ? { writeErr: () => {} } : {})
     .description('Quantize, fine-tune, evaluate, merge and export language models, with no Python.')
     .version(VERSION)
     .option('--json', 'one JSON object a line on standard output, for machines')
@@ -53,8 +59,6 @@ A whole run:
   const run =
     <T>(body: (model: string, options: T, reporter: Reporter) => Promise<unknown>) =>
     async (model: string, _: unknown, command: Command) => {
-      const { config } = command.opts<{ config?: string }>();
-      if (config !== undefined) await applyConfigFile(command, config);
       const { json = false } = command.optsWithGlobals<{ json?: boolean }>();
       await body(model, command.opts() as T, createReporter(json));
     };
@@ -73,7 +77,7 @@ A whole run:
     .addHelpText('after', '\nExample:\n  $ qlora quantize ./SmolLM2-135M --out ./SmolLM2-135M-nf4')
     .action(run(quantize));
 
-  program
+  const training = program
     .command('train')
     .description('train LoRA adapters on the frozen 4-bit model and write them as PEFT does')
     .argument('<model>', 'folder of a Hugging Face checkpoint; quantized on the way if it is not in 4 bits')
@@ -85,9 +89,7 @@ A whole run:
     .addOption(new Option('--eval-data <file>', 'held-out data, measured before and after'))
     .addOption(new Option('--rank <n>', 'rank of the adapters').argParser(whole()).default(16))
     .addOption(
-      new Option('--alpha <x>', 'scaling numerator; scaling is alpha / rank')
-        .argParser(number(0))
-        .default(32),
+      new Option('--alpha <x>', 'scaling numerator; scaling is alpha / rank').argParser(positive).default(32),
     )
     .addOption(
       new Option('--lora-dropout <p>', "dropout on the adapters' input")
@@ -102,15 +104,15 @@ A whole run:
     .addOption(new Option('--steps <n>', 'optimizer steps').argParser(whole()).conflicts('epochs'))
     .addOption(
       new Option('--epochs <x>', 'times through the data, if --steps is not given')
-        .argParser(number(0))
+        .argParser(positive)
         .default(1),
     )
     .addOption(new Option('--batch-size <n>', 'sequences in a batch').argParser(whole()).default(4))
     .addOption(
       new Option('--gradient-accumulation <n>', 'batches that make one step').argParser(whole()).default(1),
     )
-    .addOption(sequenceLength().default(128))
-    .addOption(new Option('--learning-rate <x>', 'peak learning rate').argParser(number(0)).default(2e-4))
+    .addOption(sequenceLength())
+    .addOption(new Option('--learning-rate <x>', 'peak learning rate').argParser(positive).default(2e-4))
     .addOption(
       new Option('--schedule <name>', 'what follows the warm-up').choices([...SCHEDULES]).default('cosine'),
     )
@@ -133,7 +135,7 @@ A whole run:
     .addOption(overwrite())
     .addHelpText(
       'after',
-      '\nExamples:\n  $ qlora train MODEL --data shakespeare.txt --out adapter --steps 200\n  $ qlora train MODEL --data chat.jsonl --out adapter --rank 8 --alpha 16 --target-modules q_proj,v_proj\n  $ qlora train MODEL --data notes.txt --out adapter --config train.yaml',
+      '\nThe default sequence length is 128, or the context of the model if that is shorter.\n\nExamples:\n  $ qlora train MODEL --data shakespeare.txt --out adapter --steps 200\n  $ qlora train MODEL --data chat.jsonl --out adapter --rank 8 --alpha 16 --target-modules q_proj,v_proj\n  $ qlora train MODEL --data notes.txt --out adapter --config train.yaml',
     )
     .action(
       run((model, flags: TrainFlags, reporter) => {
@@ -145,6 +147,8 @@ A whole run:
         );
       }),
     );
+  // Before commander looks for options that are missing or do not go together, so that the file counts in both.
+  training.on('option:config', (path: string) => applyConfigFile(training, path));
 
   program
     .command('eval')
@@ -210,6 +214,7 @@ A whole run:
         .default('f16' satisfies GgufType),
     )
     .addOption(adapter())
+    .addOption(overwrite())
     .addHelpText(
       'after',
       '\nExample:\n  $ qlora export gguf MODEL-nf4 --adapter adapter --out model.gguf --type q8_0',
@@ -228,10 +233,11 @@ A whole run:
     )
     .addOption(blockSize())
     .addOption(noDoubleQuant())
+    .addOption(overwrite())
     .addHelpText('after', '\nExample:\n  $ qlora export qnat MODEL --out model.qnat --strategy zero-point')
     .action(
-      run((model, flags: QuantizationConfig & { out: string }, reporter) =>
-        exportQnat(model, { out: flags.out, quantization: flags }, reporter),
+      run((model, flags: QuantizationConfig & { out: string; overwrite: boolean }, reporter) =>
+        exportQnat(model, { out: flags.out, overwrite: flags.overwrite, quantization: flags }, reporter),
       ),
     );
 

@@ -44,6 +44,13 @@ export function bytes(count: number): string {
   return `${unit === 0 ? value : value.toFixed(value < 10 ? 2 : 1)} ${units[unit]}`;
 }
 
+const running = new Set<Progress>();
+
+/** Ends the progress bars that are still shown: after an error, whose place nobody knows. */
+export function stopProgress(): void {
+  for (const progress of running) progress.stop();
+}
+
 const silent: Progress = { update: () => {}, stop: () => {} };
 
 /** A reporter that says nothing, for programs that call the verbs and speak for themselves. */
@@ -96,10 +103,15 @@ function bar(label: string, total: number): Progress {
     cliProgress.Presets.shades_classic,
   );
   progress.start(total, 0, { left: '', note: '' });
-  return {
+  const shown: Progress = {
     update: (done, note = '') => progress.update(done, { left: timeLeft(start, done, total), note }),
-    stop: () => progress.stop(),
+    stop() {
+      running.delete(shown);
+      progress.stop();
+    },
   };
+  running.add(shown);
+  return shown;
 }
 
 /** Where there is no terminal: a line each tenth of the way of what takes long, so that a log shows that it goes on. */

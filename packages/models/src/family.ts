@@ -19,7 +19,10 @@ export function familyOf(json: unknown, where = 'config.json'): ModelFamily {
   const family = families.find((candidate) => candidate.modelTypes.some((known) => known === type));
   if (family) return family;
   throw new QloraError({
-    what: `model_type is ${JSON.stringify(type)}, an architecture that is not supported`,
+    what:
+      type === undefined
+        ? 'has no model_type'
+        : `model_type is ${JSON.stringify(type)}, an architecture that is not supported`,
     where,
     fix: `supported: ${modelTypes().join(', ')}`,
   });

@@ -29,7 +29,10 @@ export function requireFinite(tensor: Tensor, where: string | readonly string[])
   throw new QloraError({
     what: `value ${index} is ${value}`,
     where,
-    fix: `the weights are damaged, or too large for ${tensor.dtype}: fetch them again or choose another type`,
+    fix:
+      tensor.dtype === 'f16'
+        ? 'the weights are damaged, or too large for f16: fetch them again, or choose bf16 or f32'
+        : 'the weights are damaged: fetch them again',
   });
 }
 

@@ -1,9 +1,8 @@
 // qlora eval: how well a model predicts a text.
-import { readFile } from 'node:fs/promises';
 import { QloraError } from '@qlora/tensor';
-import { ioError } from '@qlora/tensor/node';
 import { type Evaluation, evaluate as evaluateModel, loadExamples } from '@qlora/trainer';
 import { load } from '../load';
+import { readText } from '../read-text';
 import type { Reporter } from '../reporter';
 
 /** Options of {@link evaluate}. */
@@ -21,9 +20,7 @@ export async function evaluate(
   options: EvaluateOptions,
   reporter: Reporter,
 ): Promise<Evaluation> {
-  const content = await readFile(options.data, 'utf8').catch((cause) => {
-    throw ioError(options.data, cause);
-  });
+  const content = await readText(options.data);
   const { checkpoint, model, backend } = await load(folder, { adapter: options.adapter }, reporter);
   const context = model.config.contextLength;
   const sequenceLength = options.sequenceLength ?? Math.min(512, context);

@@ -1,10 +1,12 @@
 // qlora export gguf: a file that llama.cpp runs.
 import { basename, resolve } from 'node:path';
 import { type GgufExport, type GgufType, exportGguf as writeGguf } from '@qlora/gguf-writer';
+import { linearLayers } from '@qlora/models';
 import { openCheckpoint } from '@qlora/models/node';
-import { mergedSource } from '@qlora/peft';
+import { checkAdapter, mergedSource } from '@qlora/peft';
 import { loadAdapter } from '@qlora/peft/node';
 import { fileSink } from '@qlora/tensor/node';
+import { checkOutFile } from '../output';
 import type { Reporter } from '../reporter';
 
 /** Options of {@link exportGguf}. */
@@ -12,6 +14,8 @@ export interface ExportGgufOptions {
   readonly adapter?: string | undefined;
   readonly out: string;
   readonly type: GgufType;
+  /** Replace a GGUF file that is there. Default false. */
+  readonly overwrite?: boolean;
 }
 
 /** Writes a GGUF file of a checkpoint, an adapter merged in if one is named. */
@@ -20,9 +24,11 @@ export async function exportGguf(
   options: ExportGgufOptions,
   reporter: Reporter,
 ): Promise<GgufExport> {
+  await checkOutFile(options.out, { overwrite: options.overwrite ?? false, magic: 'GGUF' });
   const adapter = options.adapter === undefined ? undefined : await loadAdapter(options.adapter);
   const checkpoint = await openCheckpoint(folder);
   try {
+    if (adapter) checkAdapter(adapter, linearLayers(checkpoint));
     const source = adapter ? mergedSource(checkpoint.source, adapter, { dtype: 'f32' }) : checkpoint.source;
     let progress: ReturnType<Reporter['progress']> | undefined;
     const result = await writeGguf(

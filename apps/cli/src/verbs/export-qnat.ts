@@ -3,7 +3,9 @@ import { quantizedWeights } from '@qlora/models';
 import { openCheckpoint } from '@qlora/models/node';
 import { exportNative } from '@qlora/qnat-writer';
 import type { QuantizationConfig } from '@qlora/quant-strategies';
+import { finiteSource } from '@qlora/tensor';
 import { fileSink } from '@qlora/tensor/node';
+import { checkOutFile } from '../output';
 import type { Reporter } from '../reporter';
 
 /** Options of {@link exportQnat}. */
@@ -11,6 +13,8 @@ export interface ExportQnatOptions {
   readonly out: string;
   /** How to quantize, if the checkpoint is not in 4 bits already. */
   readonly quantization: Partial<QuantizationConfig>;
+  /** Replace a QNAT file that is there. Default false. */
+  readonly overwrite?: boolean;
 }
 
 /** Writes a QNAT file of a checkpoint: linear layers in 4 bits, config and tokenizer in its metadata. */
@@ -19,9 +23,10 @@ export async function exportQnat(
   options: ExportQnatOptions,
   reporter: Reporter,
 ): Promise<void> {
+  await checkOutFile(options.out, { overwrite: options.overwrite ?? false, magic: 'QNAT' });
   const checkpoint = await openCheckpoint(folder);
   try {
-    const source = quantizedWeights(checkpoint, options.quantization);
+    const source = finiteSource(quantizedWeights(checkpoint, options.quantization));
     let progress: ReturnType<Reporter['progress']> | undefined;
     const { quantization_config: _, ...config } = checkpoint.configJson;
     const { tokenizer, config: tokenizerConfig } = checkpoint.tokenizerFiles;

@@ -24,20 +24,20 @@ export async function generate(
   const prompt = tokenizer.encode(options.prompt);
   const start = performance.now();
   const ids: number[] = [];
-  let shown = '';
+  // Nothing is shown before the first token, so that a prompt that is refused is not echoed.
+  let shown: string | undefined;
   const { maxTokens, temperature, topP, seed } = options;
-  reporter.write(options.prompt);
   const prefix = tokenizer.decode(prompt);
   for await (const id of generateIds(model, prompt, { maxTokens, temperature, topP, seed })) {
     ids.push(id);
     const text = tokenizer.decode([...prompt, ...ids]).slice(prefix.length);
     // A character of several bytes is not whole yet while it ends in the replacement character.
     if (!text.endsWith('\ufffd')) {
-      reporter.write(text.slice(shown.length));
+      reporter.write(shown === undefined ? options.prompt + text : text.slice(shown.length));
       shown = text;
     }
   }
-  reporter.write('\n');
+  reporter.write(shown === undefined ? `${options.prompt}\n` : '\n');
   await backend.dispose();
   const text = tokenizer.decode([...prompt, ...ids]).slice(prefix.length);
   const seconds = (performance.now() - start) / 1000;

@@ -3,6 +3,7 @@ import { isQuantized, quantizedWeights } from '@qlora/models';
 import { openCheckpoint, writeQuantizedCheckpoint } from '@qlora/models/node';
 import { QloraError } from '@qlora/tensor';
 import { folderBytes } from '../folder-size';
+import { checkOutFolder } from '../output';
 import { bytes, type Reporter } from '../reporter';
 
 /** Options of {@link quantize}. */
@@ -27,6 +28,11 @@ export async function quantize(
   options: QuantizeOptions,
   reporter: Reporter,
 ): Promise<QuantizeResult> {
+  await checkOutFolder(options.out, {
+    overwrite: options.overwrite,
+    marker: 'config.json',
+    inputs: [model],
+  });
   const checkpoint = await openCheckpoint(model);
   try {
     if (isQuantized(checkpoint)) {

@@ -1,14 +1,22 @@
 // qlora train: LoRA adapters on the frozen 4-bit base.
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { addLora, extractAdapter } from '@qlora/models';
-import { loraConfig } from '@qlora/peft';
+import { ADAPTER_CONFIG_FILE, loraConfig } from '@qlora/peft';
 import { saveAdapter } from '@qlora/peft/node';
-import type { QuantizationConfig } from '@qlora/quant-strategies';
+import { type QuantizationConfig, quantizationConfig } from '@qlora/quant-strategies';
 import { QloraError } from '@qlora/tensor';
-import { ioError, writeFileAtomic } from '@qlora/tensor/node';
-import { evaluate, loadExamples, QLoRATrainer, type StepMetrics, type TrainingConfig } from '@qlora/trainer';
+import { writeFileAtomic } from '@qlora/tensor/node';
+import {
+  evaluate,
+  loadExamples,
+  QLoRATrainer,
+  type StepMetrics,
+  type TrainingConfig,
+  trainingConfig,
+} from '@qlora/trainer';
 import { load } from '../load';
+import { checkOutFolder } from '../output';
+import { readText } from '../read-text';
 import { type Report, renderReport } from '../report';
 import { duration, type Reporter } from '../reporter';
 
@@ -20,7 +28,8 @@ export interface TrainOptions {
   readonly alpha: number;
   readonly loraDropout: number;
   readonly targetModules: readonly string[] | string;
-  readonly sequenceLength: number;
+  /** Tokens of a sequence. Default 128, or the model's context if that is shorter. */
+  readonly sequenceLength?: number | undefined;
   readonly evalData?: string | undefined;
   readonly training: Partial<TrainingConfig>;
   readonly quantization: Partial<QuantizationConfig>;
@@ -49,17 +58,24 @@ export async function train(
   options: TrainOptions,
   reporter: Reporter,
 ): Promise<TrainResult> {
-  const { rank, alpha, loraDropout, targetModules, sequenceLength } = options;
+  const { rank, alpha, loraDropout, targetModules } = options;
   const config = loraConfig({ rank, alpha, dropout: loraDropout, targetModules, baseModel: modelFolder });
+  // Everything that can be wrong is looked at before the model is loaded, and the output before anything is computed.
+  trainingConfig(options.training);
+  quantizationConfig(options.quantization);
   const start = performance.now();
-  const texts = await Promise.all(
-    [options.data, ...(options.evalData ? [options.evalData] : [])].map(readText),
-  );
+  const inputs = [modelFolder, options.data, options.evalData];
+  await checkOutFolder(options.out, { overwrite: options.overwrite, marker: ADAPTER_CONFIG_FILE, inputs });
+  const texts: { path: string; content: string }[] = [];
+  for (const path of [options.data, options.evalData]) {
+    if (path !== undefined) texts.push({ path, content: await readText(path) });
+  }
   const { backend, checkpoint, model } = await load(
     modelFolder,
     { quantize: options.quantization },
     reporter,
   );
+  const sequenceLength = options.sequenceLength ?? Math.min(128, model.config.contextLength);
   if (sequenceLength > model.config.contextLength) {
     throw new QloraError({
       what: `sequence length ${sequenceLength} is longer than the model's context of ${model.config.contextLength}`,
@@ -106,7 +122,7 @@ export async function train(
         join(folder, LOG_FILE),
         steps.map((step) => `${JSON.stringify(step)}\n`).join(''),
       );
-      const report = describe(modelFolder, options, trainableParameters, steps);
+      const report = describe(modelFolder, options, sequenceLength, trainableParameters, steps);
       await writeFileAtomic(join(folder, REPORT_FILE), await renderReport(report));
     },
   });
@@ -135,10 +151,11 @@ export async function train(
 function describe(
   model: string,
   options: TrainOptions,
+  sequenceLength: number,
   trainableParameters: number,
   steps: readonly StepMetrics[],
 ): Report {
-  const { rank, alpha, targetModules, sequenceLength, data } = options;
+  const { rank, alpha, targetModules, data } = options;
   const tokens = steps.reduce((sum, step) => sum + step.tokens, 0);
   return {
     title: 'A QLoRA run',
@@ -160,11 +177,4 @@ function describe(
       },
     ],
   };
-}
-
-async function readText(path: string): Promise<{ path: string; content: string }> {
-  const content = await readFile(path, 'utf8').catch((cause) => {
-    throw ioError(path, cause);
-  });
-  return { path, content };
 }

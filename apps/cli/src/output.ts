@@ -1,0 +1,127 @@
+// What is at --out before anything is computed: hours of training must not end in "exists already", and --overwrite must
+// never take away more than an older output of the same kind. Writing itself is atomic (`folderAtomic`, `fileSink`).
+import { constants } from 'node:fs';
+import { access, readdir, realpath, stat } from 'node:fs/promises';
+import { dirname, isAbsolute, relative, resolve, sep } from 'node:path';
+import { QloraError } from '@qlora/tensor';
+import { fileSource, ioError } from '@qlora/tensor/node';
+
+/**
+ * Throws unless a folder can be written at `path`.
+ *
+ * @param options.marker a file that every folder of this kind has; only such a folder is replaced.
+ * @param options.inputs files and folders that are read; a folder that holds one is not replaced.
+ * @throws QloraError if it is there already (unless `overwrite` is set and it is of this kind), holds something that is
+ * read, or cannot be made.
+ */
+export async function checkOutFolder(
+  path: string,
+  options: {
+    readonly overwrite: boolean;
+    readonly marker: string;
+    readonly inputs: readonly (string | undefined)[];
+  },
+): Promise<void> {
+  const info = await stat(path).catch(() => undefined);
+  if (!info) return checkParent(path);
+  if (!info.isDirectory())
+    throw new QloraError({
+      what: 'is a file, a folder is to be written',
+      where: path,
+      fix: 'name another --out',
+    });
+  const names = await readdir(path).catch((cause) => {
+    throw ioError(path, cause);
+  });
+  if (names.length === 0) return checkParent(path);
+  await refuseInputs(path, options.inputs);
+  if (!options.overwrite) {
+    throw new QloraError({
+      what: 'exists already and is not empty',
+      where: path,
+      fix: 'remove it, name another --out, or pass --overwrite',
+    });
+  }
+  if (!names.includes(options.marker)) {
+    throw new QloraError({
+      what: `holds files but no ${options.marker}, so it is no older output of this command`,
+      where: path,
+      fix: 'remove it yourself or name another --out',
+    });
+  }
+  await checkParent(path);
+}
+
+/**
+ * Throws unless a file can be written at `path`.
+ *
+ * @param options.magic how every file of this kind begins; only such a file is replaced.
+ * @throws QloraError if it is there already (unless `overwrite` is set and it is of this kind), or cannot be made.
+ */
+export async function checkOutFile(
+  path: string,
+  options: { readonly overwrite: boolean; readonly magic: string },
+): Promise<void> {
+  const info = await stat(path).catch(() => undefined);
+  if (!info) return checkParent(path);
+  if (info.isDirectory()) {
+    throw new QloraError({
+      what: 'is a folder, a file is to be written',
+      where: path,
+      fix: 'name a file as --out',
+    });
+  }
+  if (!options.overwrite) {
+    throw new QloraError({
+      what: 'exists already',
+      where: path,
+      fix: 'remove it, name another --out, or pass --overwrite',
+    });
+  }
+  const { magic } = options;
+  const file = await fileSource(path);
+  const start = await file.read(0, Math.min(magic.length, file.size)).finally(() => file.close());
+  if (file.size > 0 && new TextDecoder('latin1').decode(start) !== magic) {
+    throw new QloraError({
+      what: `is no ${magic} file, so it is not replaced`,
+      where: path,
+      fix: 'remove it yourself or name another --out',
+    });
+  }
+  await checkParent(path);
+}
+
+/** Throws if something that is read is the folder or lies in it, seen through links. */
+async function refuseInputs(folder: string, inputs: readonly (string | undefined)[]): Promise<void> {
+  const out = await realpath(folder);
+  for (const input of inputs) {
+    const real = input === undefined ? undefined : await realpath(input).catch(() => undefined);
+    if (real === undefined || !isInside(real, out)) continue;
+    throw new QloraError({
+      what: `cannot be replaced, since ${input} is read from it`,
+      where: folder,
+      fix: 'name another --out',
+    });
+  }
+}
+
+function isInside(path: string, folder: string): boolean {
+  const way = relative(folder, path);
+  return !isAbsolute(way) && way.split(sep)[0] !== '..';
+}
+
+/** Throws unless the nearest folder above that exists can be written to. */
+async function checkParent(path: string): Promise<void> {
+  let parent = dirname(resolve(path));
+  for (;;) {
+    const info = await stat(parent).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code === 'ENOENT') return undefined;
+      throw ioError(path, cause);
+    });
+    if (info) break;
+    parent = dirname(parent);
+  }
+  await access(parent, constants.W_OK | constants.X_OK).catch((cause) => {
+    throw ioError(parent, cause);
+  });
+}
