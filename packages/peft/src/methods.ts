@@ -24,7 +24,7 @@ export function methodOf(json: unknown, where = 'adapter_config.json'): AdapterM
   const method = typeof type === 'string' ? adapterMethods.get(type) : undefined;
   if (method) return method;
   throw new QloraError({
-    what: `peft_type is ${JSON.stringify(type)}`,
+    what: type === undefined ? 'has no peft_type' : `peft_type is ${JSON.stringify(type)}`,
     where,
     fix: `known: ${[...adapterMethods.keys()].join(', ')}`,
   });

@@ -1,6 +1,6 @@
 // Training data as token ids with a mask of what counts. Text is cut into windows; JSON lines become one example each.
 import type { ChatMessage, Tokenizer } from '@qlora/models';
-import { QloraError } from '@qlora/tensor';
+import { located, QloraError } from '@qlora/tensor';
 
 /** One sequence to learn from. */
 export interface Example {
@@ -39,55 +39,60 @@ export type DataRecord =
   | { readonly messages: readonly ChatMessage[] };
 
 /**
- * Reads a JSONL text. Each line has `text`, or `prompt` and `completion`, or `messages`.
+ * Reads a JSONL text. Each line has `text`, or `prompt` and `completion`, or `messages`, the last of the assistant.
  * @throws QloraError naming the line that is wrong.
  */
 export function parseJsonLines(content: string, where: string): DataRecord[] {
-  const records: DataRecord[] = [];
-  content.split('\n').forEach((line, index) => {
-    if (line.trim() === '') return;
-    const at = [where, `line ${index + 1}`];
-    let json: unknown;
-    try {
-      json = JSON.parse(line);
-    } catch (cause) {
-      throw new QloraError({
-        what: `is no JSON: ${(cause as Error).message}`,
-        where: at,
-        fix: 'one JSON object a line is needed',
-        cause,
-      });
-    }
-    if (!isRecord(json)) {
-      throw new QloraError({
-        what: 'has none of the known fields',
-        where: at,
-        fix: 'give "text", or "prompt" and "completion", or "messages" with role and content, as strings',
-      });
-    }
-    records.push(json);
-  });
-  return records;
+  return [...numberedRecords(content, where)].map(({ record }) => record);
 }
 
-function isRecord(value: unknown): value is DataRecord {
-  if (typeof value !== 'object' || value === null) return false;
+function* numberedRecords(content: string, where: string): Generator<{ line: string; record: DataRecord }> {
+  for (const [index, text] of content.split('\n').entries()) {
+    if (text.trim() === '') continue;
+    const line = `line ${index + 1}`;
+    const refuse = (what: string, fix: string, cause?: unknown): never => {
+      throw new QloraError({ what, where: [where, line], fix, cause });
+    };
+    let json: unknown;
+    try {
+      json = JSON.parse(text);
+    } catch (cause) {
+      refuse(`is no JSON: ${(cause as Error).message}`, 'one JSON object a line is needed', cause);
+    }
+    const record = toRecord(json);
+    if (!record) {
+      return refuse(
+        'has none of the known fields',
+        'give "text", or "prompt" and "completion", or "messages" with role and content, as strings',
+      );
+    }
+    const last = 'messages' in record ? record.messages.at(-1)?.role : 'assistant';
+    if (last !== 'assistant')
+      return refuse(`the last message is of "${last}"`, 'end with what the "assistant" is to learn to say');
+    yield { line, record };
+  }
+}
+
+/** What a line says, by its first kind that is whole; other fields, null ones among them, do not matter. */
+function toRecord(value: unknown): DataRecord | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
   const { text, prompt, completion, messages } = value as Record<string, unknown>;
-  const isMessage = (m: unknown) =>
+  if (typeof text === 'string') return { text };
+  if (typeof prompt === 'string' && typeof completion === 'string') return { prompt, completion };
+  const isMessage = (m: unknown): m is ChatMessage =>
     typeof m === 'object' &&
     m !== null &&
     typeof (m as ChatMessage).role === 'string' &&
     typeof (m as ChatMessage).content === 'string';
-  return (
-    typeof text === 'string' ||
-    (typeof prompt === 'string' && typeof completion === 'string') ||
-    (Array.isArray(messages) && messages.length > 0 && messages.every(isMessage))
-  );
+  return Array.isArray(messages) && messages.length > 0 && messages.every(isMessage)
+    ? { messages }
+    : undefined;
 }
 
 /**
  * One example a record, cut to `sequenceLength` tokens. Of a prompt with its completion only the completion is learnt;
- * of a chat only what the assistant says last; of a text all. An end token follows what is learnt.
+ * of a chat only what the assistant says last; of a text all. An end token follows what is learnt. A record of which
+ * nothing is left to learn is left out.
  */
 export function recordExamples(
   records: readonly DataRecord[],
@@ -131,7 +136,7 @@ function commonPrefix(a: readonly number[], b: readonly number[]): number {
 
 /**
  * Examples from the content of a data file, by its name: `.jsonl` records, anything else text.
- * @throws QloraError if there is nothing to learn from.
+ * @throws QloraError if there is nothing to learn from, or a line is wrong.
  */
 export function loadExamples(
   content: string,
@@ -139,19 +144,31 @@ export function loadExamples(
   tokenizer: Tokenizer,
   sequenceLength: number,
 ): Example[] {
-  const examples = fileName.endsWith('.jsonl')
-    ? recordExamples(parseJsonLines(content, fileName), tokenizer, sequenceLength)
-    : textWindows(
-        content.trim() === '' ? [] : tokenizer.encode(content, { special: false }),
-        sequenceLength,
-        tokenizer.bosId,
-      );
-  if (examples.length === 0) {
-    throw new QloraError({
-      what: 'has nothing to learn from',
-      where: fileName,
-      fix: 'give a file with text, or with records in JSON lines',
-    });
+  if (!fileName.endsWith('.jsonl')) {
+    const ids = content.trim() === '' ? [] : tokenizer.encode(content, { special: false });
+    const windows = textWindows(ids, sequenceLength, tokenizer.bosId);
+    if (windows.length > 0) return windows;
+    throw nothing(fileName, 'give a file with text');
   }
-  return examples;
+  const examples: Example[] = [];
+  let records = 0;
+  for (const { line, record } of numberedRecords(content, fileName)) {
+    records++;
+    try {
+      examples.push(...recordExamples([record], tokenizer, sequenceLength));
+    } catch (error) {
+      throw located(`${fileName}: ${line}`, error);
+    }
+  }
+  if (examples.length > 0) return examples;
+  if (records === 0) throw nothing(fileName, 'give a file with records in JSON lines');
+  throw nothing(
+    fileName,
+    'use a longer sequence length',
+    `: in none of its ${records} records does what is to be learnt begin within ${sequenceLength} tokens`,
+  );
+}
+
+function nothing(where: string, fix: string, why = ''): QloraError {
+  return new QloraError({ what: `has nothing to learn from${why}`, where, fix });
 }
