@@ -1,4 +1,4 @@
-// pnpm bench [--filter TEXT] [--json FILE]: medians of several runs, after a warm-up, with their spread.
+// npm run bench -- [--filter TEXT] [--json FILE]: medians of several runs, after a warm-up, with their spread.
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { writeFileAtomic } from '@qlora/tensor/node';
@@ -6,16 +6,10 @@ import Table from 'cli-table3';
 import { Bench } from 'tinybench';
 import { allCases } from './cases';
 
-const { values } = parseArgs({
-  options: {
-    filter: { type: 'string', default: '' },
-    json: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
-});
+const values = options();
 if (values.help) {
   console.log(
-    'pnpm bench [--filter TEXT] [--json FILE]\n\nExample:\n  $ pnpm bench --filter nf4 --json results.json',
+    'npm run bench -- [--filter TEXT] [--json FILE]\n\nExample:\n  $ npm run bench -- --filter nf4 --json results.json',
   );
   process.exit(0);
 }
@@ -64,4 +58,19 @@ console.log(table.toString());
 if (values.json) {
   await writeFileAtomic(values.json, `${JSON.stringify({ machine, results }, null, 1)}\n`);
   console.log(`written to ${values.json}`);
+}
+
+function options() {
+  try {
+    return parseArgs({
+      options: {
+        filter: { type: 'string', default: '' },
+        json: { type: 'string' },
+        help: { type: 'boolean', default: false },
+      },
+    }).values;
+  } catch (error) {
+    console.error(`error ${(error as Error).message}`);
+    process.exit(1);
+  }
 }

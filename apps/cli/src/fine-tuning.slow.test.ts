@@ -3,6 +3,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { openCheckpoint } from '@qlora/models/node';
 import { loadExamples } from '@qlora/trainer';
 import { hasLlamaCpp, loadGguf } from '@qlora-tooling/llama-cpp';
@@ -14,7 +15,7 @@ import { merge } from './verbs/merge';
 import { quantize } from './verbs/quantize';
 import { train } from './verbs/train';
 
-const shared = new URL('../../../../shared/', import.meta.url).pathname;
+const shared = fileURLToPath(new URL('../../../../shared/', import.meta.url));
 const model = `${shared}models/stories260K`;
 const text = `${shared}data/tinyshakespeare.txt`;
 const present = existsSync(model) && existsSync(text);

@@ -3,6 +3,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { openCheckpoint } from '@qlora/models/node';
 import { loadExamples } from '@qlora/trainer';
 import { hasLlamaCpp, loadGguf } from '@qlora-tooling/llama-cpp';
@@ -14,7 +15,7 @@ import { generate } from './verbs/generate';
 import { quantize } from './verbs/quantize';
 import { train } from './verbs/train';
 
-const root = new URL('../../../', import.meta.url).pathname;
+const root = fileURLToPath(new URL('../../../', import.meta.url));
 const shared = `${root}../shared`;
 const pirates = `${root}apps/demo/data/pirate.jsonl`;
 

@@ -3,6 +3,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Tape } from '@qlora/autograd';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { load } from './load';
@@ -11,7 +12,7 @@ import { merge } from './verbs/merge';
 import { quantize } from './verbs/quantize';
 import { train } from './verbs/train';
 
-const root = new URL('../../../', import.meta.url).pathname;
+const root = fileURLToPath(new URL('../../../', import.meta.url));
 const models = { stories260K: `${root}../shared/models/stories260K`, demo: `${root}apps/demo/model` };
 
 /** Logits after the last of `ids`. */

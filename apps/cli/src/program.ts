@@ -1,5 +1,6 @@
 // The command line: verbs, their options and examples. Each verb's work is a file in `verbs/`; here is only what they are
 // called and told.
+import { createRequire } from 'node:module';
 import { GGUF_TYPES, type GgufType } from '@qlora/gguf-writer';
 import { codecNames, type QuantizationConfig, strategyNames } from '@qlora/quant-strategies';
 import { SCHEDULES, type TrainingConfig } from '@qlora/trainer';
@@ -16,8 +17,8 @@ import { merge } from './verbs/merge';
 import { quantize } from './verbs/quantize';
 import { type TrainOptions, train } from './verbs/train';
 
-/** Version of the command; the build puts the package's own in. */
-export const VERSION = '0.0.0';
+// The manifest lies one folder up from both the source and the build.
+const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 
 const overwrite = () => new Option('--overwrite', 'replace what is at --out').default(false);
 const scheme = () =>
@@ -42,7 +43,7 @@ export function createProgram({ silent = false } = {}): Command {
     .exitOverride()
     .configureOutput(silent ? { writeErr: () => {} } : {})
     .description('Quantize, fine-tune, evaluate, merge and export language models, with no Python.')
-    .version(VERSION)
+    .version(version)
     .option('--json', 'one JSON object a line on standard output, for machines')
     .showHelpAfterError('(add --help for what can be said)')
     .configureHelp({ showGlobalOptions: true })

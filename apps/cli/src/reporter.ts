@@ -2,6 +2,7 @@
 // goes to standard error, results to standard output, so that a result can be piped.
 import cliProgress from 'cli-progress';
 import pc from 'picocolors';
+import { printable } from './printable';
 
 /** A bar with time left. */
 export interface Progress {
@@ -71,14 +72,14 @@ export function createReporter(json: boolean): Reporter {
   return {
     json,
     say: (line) => {
-      if (!json) process.stdout.write(`${line}\n`);
+      if (!json) process.stdout.write(`${printable(line)}\n`);
     },
     write: (text) => {
-      if (!json) process.stdout.write(text);
+      if (!json) process.stdout.write(printable(text));
     },
     warn: (line) => {
       if (json) emit('warning', { message: line });
-      else process.stderr.write(`${pc.yellow('warning')} ${line}\n`);
+      else process.stderr.write(`${pc.yellow('warning')} ${printable(line)}\n`);
     },
     event: (name, data) => {
       if (json) emit(name, data);

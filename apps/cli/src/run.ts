@@ -3,6 +3,7 @@
 import { QloraError } from '@qlora/tensor';
 import { CommanderError } from 'commander';
 import pc from 'picocolors';
+import { printable } from './printable';
 import { createProgram } from './program';
 import { stopProgress } from './reporter';
 
@@ -25,7 +26,7 @@ export async function run(args: readonly string[]): Promise<number> {
     if (!(error instanceof QloraError)) throw error;
     const { message, what, where, fix, rule } = error;
     if (json) printJson({ message, what, where, fix, rule });
-    else process.stderr.write(`${pc.red('error')} ${message}\n`);
+    else process.stderr.write(`${pc.red('error')} ${printable(message)}\n`);
     return 1;
   }
 }

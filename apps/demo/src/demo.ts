@@ -126,12 +126,12 @@ console.log(`
 ${pc.bold(pc.green('Done'))} in ${duration((performance.now() - start) / 1000)}. What there is now, in ${shown(out)}:
   model-nf4/        the 4-bit checkpoint, as transformers with bitsandbytes loads it
   pirate-adapter/   the adapter, as PEFT loads it
-  pirate.gguf       both merged, for llama.cpp: llama-cli -m ${shown(paths.gguf)} -p "${PROMPT}"
+  pirate.gguf       both merged, for llama.cpp: llama-completion -m ${shown(paths.gguf)} -p "${PROMPT}"
   report.html       the loss curve and the texts: open it in a browser
 
 Next, with a model and a text of your own:
-  pnpm qlora train MODEL --data notes.txt --out my-adapter
-  pnpm qlora --help`);
+  npm run qlora -- train MODEL --data notes.txt --out my-adapter
+  npm run qlora -- --help`);
 
 /** Breaks a text into lines of at most `width` characters, indented. */
 function wrap(text: string, width: number): string {

@@ -1,5 +1,6 @@
 // The model in model/: what the issue of a newcomer's first run asks of it, and that its stories hold together.
 import { readdirSync, statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { createReferenceBackend } from '@qlora/backend';
 import { generate, loadModel } from '@qlora/models';
 import { openCheckpoint } from '@qlora/models/node';
@@ -7,7 +8,7 @@ import { elementCount } from '@qlora/tensor';
 import { expect, it } from 'vitest';
 import { parseStory } from './corpus/parse';
 
-const folder = new URL('../model', import.meta.url).pathname;
+const folder = fileURLToPath(new URL('../model', import.meta.url));
 
 it('has 200 000 to 500 000 parameters in at most 2 MB', async () => {
   const checkpoint = await openCheckpoint(folder);

@@ -2,6 +2,7 @@
 // (goldens/*.json, made by tooling/conformance/huggingface).
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { Tape } from '@qlora/autograd';
 import { createReferenceBackend } from '@qlora/backend';
 import { loadAdapter } from '@qlora/peft/node';
@@ -19,7 +20,7 @@ interface Golden {
   readonly quantizedTensors: Record<string, string>;
 }
 
-const root = new URL('../../../', import.meta.url).pathname;
+const root = fileURLToPath(new URL('../../../', import.meta.url));
 const models = { stories260K: `${root}../shared/models/stories260K`, demo: `${root}apps/demo/model` };
 const torchTypes: Record<string, string> = { f32: 'torch.float32', u8: 'torch.uint8' };
 
@@ -87,7 +88,7 @@ for (const [name, folder] of Object.entries(models)) {
       const model = await loadModel(backend, checkpoint);
       applyAdapter(
         model,
-        await loadAdapter(new URL(`./goldens/${name}-peft-adapter`, import.meta.url).pathname),
+        await loadAdapter(fileURLToPath(new URL(`./goldens/${name}-peft-adapter`, import.meta.url))),
       );
       expectClose(await lastLogits(model, golden.ids), golden.peftAdapter, 1e-4);
       await checkpoint.close();

@@ -57,6 +57,12 @@ export interface BatchShape {
   readonly sequenceLength: number;
 }
 
+/** Rotary angles of the positions of one pass, [sequenceLength, headDim/2]. */
+interface Angles {
+  readonly cos: Buffer;
+  readonly sin: Buffer;
+}
+
 /** A Llama on a backend. */
 export class LlamaModel {
   readonly config: LlamaConfig;
@@ -64,8 +70,6 @@ export class LlamaModel {
   readonly weights: LlamaWeights;
   /** The linear layers that can be adapted, by module name; the output embedding is not among them. */
   readonly linears: ReadonlyMap<string, Linear>;
-  readonly #cos: Buffer;
-  readonly #sin: Buffer;
 
   constructor(backend: Backend, config: LlamaConfig, weights: LlamaWeights) {
     this.backend = backend;
@@ -74,9 +78,6 @@ export class LlamaModel {
     this.linears = new Map(
       weights.blocks.flatMap((b) => Object.values(b.projections).map((l) => [l.name, l] as const)),
     );
-    const { cos, sin } = ropeTable(config, config.contextLength);
-    this.#cos = backend.upload(cos, [config.contextLength, config.headDim / 2]);
-    this.#sin = backend.upload(sin, [config.contextLength, config.headDim / 2]);
   }
 
   /** All that trains, in a fixed order: adapters, and base weights where they are parameters. */
@@ -102,9 +103,13 @@ export class LlamaModel {
         fix: 'use a shorter sequence length or text',
       });
     }
+    // The angles of this pass only: a model may claim a context of millions.
+    const { cos, sin } = ropeTable(config, shape.sequenceLength, offset);
+    const size = [shape.sequenceLength, config.headDim / 2];
+    const angles = { cos: this.backend.upload(cos, size), sin: this.backend.upload(sin, size) };
     let x = embedding(tape, weights.embedding, ids);
     weights.blocks.forEach((block, index) => {
-      x = this.#block(tape, block, index, x, shape, cache);
+      x = this.#block(tape, block, index, x, angles, shape, cache);
     });
     if (cache) cache.length += shape.sequenceLength;
     return rmsNorm(tape, x, weights.norm, config.normEpsilon);
@@ -121,13 +126,14 @@ export class LlamaModel {
     block: LlamaBlock,
     index: number,
     x: Variable,
+    angles: Angles,
     shape: BatchShape,
     cache?: KeyValueCache,
   ): Variable {
     const { config } = this;
     const p = block.projections;
     const normed = rmsNorm(tape, x, block.inputNorm, config.normEpsilon);
-    const attended = this.#attend(tape, p, index, normed, shape, cache);
+    const attended = this.#attend(tape, p, index, normed, angles, shape, cache);
     const middle = add(tape, x, p['self_attn.o_proj'].forward(tape, attended));
     const inner = rmsNorm(tape, middle, block.postAttentionNorm, config.normEpsilon);
     const gated = swiglu(
@@ -143,13 +149,14 @@ export class LlamaModel {
     p: LlamaBlock['projections'],
     index: number,
     x: Variable,
+    { cos, sin }: Angles,
     { batch, sequenceLength }: BatchShape,
     cache?: KeyValueCache,
   ): Variable {
     const { heads, keyHeads, headDim } = this.config;
     const offset = cache?.length ?? 0;
     const rotate = (y: Variable, count: number) =>
-      rope(tape, y, this.#cos, this.#sin, { heads: count, headDim, sequenceLength, offset });
+      rope(tape, y, cos, sin, { heads: count, headDim, sequenceLength, offset: 0 });
     const q = rotate(p['self_attn.q_proj'].forward(tape, x), heads);
     let k = rotate(p['self_attn.k_proj'].forward(tape, x), keyHeads);
     let v = p['self_attn.v_proj'].forward(tape, x);

@@ -21,10 +21,11 @@ export function inverseFrequencies(
   });
 }
 
-/** Tables [positions, headDim/2]. */
+/** Tables [positions, headDim/2] of the positions from `start` on. */
 export function ropeTable(
   config: Pick<LlamaConfig, 'headDim' | 'ropeTheta' | 'ropeScaling'>,
   positions: number,
+  start = 0,
 ): { cos: Float32Array; sin: Float32Array } {
   const frequencies = inverseFrequencies(config);
   const half = frequencies.length;
@@ -32,7 +33,7 @@ export function ropeTable(
   const sin = new Float32Array(positions * half);
   for (let position = 0; position < positions; position++) {
     for (let i = 0; i < half; i++) {
-      const angle = position * frequencies[i]!;
+      const angle = (start + position) * frequencies[i]!;
       cos[position * half + i] = Math.cos(angle);
       sin[position * half + i] = Math.sin(angle);
     }

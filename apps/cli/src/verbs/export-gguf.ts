@@ -50,7 +50,7 @@ export async function exportGguf(
     for (const warning of result.warnings) reporter.warn(warning);
     reporter.event('exported', { out: options.out, type: options.type, ...result });
     reporter.say(`${result.tensors} tensors written to ${options.out}`);
-    reporter.say(`next: llama-cli -m ${options.out} -p "…"`);
+    reporter.say(`next: llama-completion -m ${options.out} -p "…"`);
     return result;
   } finally {
     await checkpoint.close();
