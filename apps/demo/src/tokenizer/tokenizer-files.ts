@@ -69,7 +69,7 @@ export function tokenizerFiles(bpe: Bpe, contextLength: number): Record<string, 
         byte_fallback: true,
         ignore_merges: false,
         vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
-        merges: bpe.merges,
+        merges: allMerges(bpe),
       },
     },
     'tokenizer_config.json': {
@@ -85,4 +85,22 @@ export function tokenizerFiles(bpe: Bpe, contextLength: number): Record<string, 
     },
     'special_tokens_map.json': { bos_token: '<s>', eos_token: '</s>', unk_token: '<unk>' },
   };
+}
+
+/**
+ * Every pair of tokens whose joint text is a token, those of a token together. SentencePiece, and llama.cpp with it,
+ * merges any such pair; with all of them in the file every reader splits text alike.
+ */
+function allMerges({ characters, merges }: Bpe): [string, string][] {
+  const known = new Set([...characters, ...merges.map(([left, right]) => left + right)]);
+  return merges.flatMap(([left, right]) => {
+    const splits: [string, string][] = [[left, right]];
+    let start = '';
+    for (const character of left + right) {
+      const rest = (left + right).slice(start.length);
+      if (start !== left && known.has(start) && known.has(rest)) splits.push([start, rest]);
+      start += character;
+    }
+    return splits;
+  });
 }
