@@ -3,38 +3,34 @@ import { InvalidArgumentError } from 'commander';
 
 /** A number, in a range if one is given. */
 export function number(min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY) {
-  return (text: string): number => {
-    const value = Number(text);
-    if (text.trim() === '' || !Number.isFinite(value) || value < min || value > max) {
-      throw new InvalidArgumentError(`A number${range(min, max)} is needed.`);
-    }
-    return value;
-  };
-}
-
-/** A whole number, in a range if one is given. */
-export function whole(min = 1, max = Number.MAX_SAFE_INTEGER) {
-  return (text: string): number => {
-    const value = number(min, max)(text);
-    if (!Number.isInteger(value))
-      throw new InvalidArgumentError(`A whole number${range(min, max)} is needed.`);
-    return value;
-  };
+  return parser(`A number${range(min, max)}`, (value) => value >= min && value <= max);
 }
 
 /** A number above 0. */
-export function positive(text: string): number {
-  const value = number(0)(text);
-  if (value === 0) throw new InvalidArgumentError('A number above 0 is needed.');
-  return value;
+export const positive = parser('A number above 0', (value) => value > 0);
+
+/** A whole number, in a range if one is given. */
+export function whole(min = 1, max = Number.MAX_SAFE_INTEGER) {
+  return parser(
+    `A whole number${range(min, max)}`,
+    (value) => Number.isInteger(value) && value >= min && value <= max,
+  );
 }
 
 /** A power of two in a range. */
 export function powerOfTwo(min: number, max: number) {
+  return parser(
+    `A power of two${range(min, max)}`,
+    (value) => Number.isInteger(Math.log2(value)) && value >= min && value <= max,
+  );
+}
+
+/** A parser of finite numbers that pass a check. */
+function parser(needed: string, valid: (value: number) => boolean) {
   return (text: string): number => {
-    const value = number()(text);
-    if (value < min || value > max || !Number.isInteger(Math.log2(value)))
-      throw new InvalidArgumentError(`A power of two${range(min, max)} is needed.`);
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isFinite(value) || !valid(value))
+      throw new InvalidArgumentError(`${needed} is needed.`);
     return value;
   };
 }

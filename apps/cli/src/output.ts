@@ -118,6 +118,13 @@ async function checkParent(path: string): Promise<void> {
       if (cause.code === 'ENOENT') return undefined;
       throw ioError(path, cause);
     });
+    if (info && !info.isDirectory()) {
+      throw new QloraError({
+        what: 'a part of the path is a file, not a folder',
+        where: path,
+        fix: 'name another --out',
+      });
+    }
     if (info) break;
     parent = dirname(parent);
   }
