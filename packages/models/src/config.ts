@@ -58,6 +58,9 @@ const ropeSchema = z.object({
   original_max_position_embeddings: size.optional(),
 });
 
+/** Cosines and sines of all positions, 1 GB in f32: a context of two million for heads of 128. */
+const MAX_ROPE_VALUES = 2 ** 28;
+
 const schema = z.object({
   model_type: z.string(),
   hidden_size: size,
@@ -116,6 +119,12 @@ export function parseLlamaConfig(json: unknown, where = 'config.json'): LlamaCon
   }
   const headDim = c.head_dim ?? c.hidden_size / c.num_attention_heads;
   if (headDim % 2 !== 0) refuse(`head_dim ${headDim} is odd`, 'rotary embedding needs pairs');
+  if (c.max_position_embeddings * headDim > MAX_ROPE_VALUES) {
+    refuse(
+      `max_position_embeddings ${c.max_position_embeddings} needs tables of more than ${MAX_ROPE_VALUES} values`,
+      'lower it to the longest sequence that is needed',
+    );
+  }
   const rope = c.rope_parameters ?? c.rope_scaling ?? {};
   return {
     modelType: c.model_type,
