@@ -41,7 +41,11 @@ describe('weights that are no match are refused before anything is loaded', () =
     edit(tensors);
     const reads: string[] = [];
     const source = memorySource(tensors, { label: 'weights' });
-    const watched = { ...source, read: (name: string) => source.read((reads.push(name), name)) };
+    const read = (name: string) => {
+      reads.push(name);
+      return source.read(name);
+    };
+    const watched = { ...source, read };
     return { reads, built: llamaFamily.build(createReferenceBackend(), config, watched) };
   };
   const norm = 'model.layers.1.input_layernorm.weight';
