@@ -217,6 +217,16 @@ describe('what is refused', () => {
       })(),
     ).rejects.toThrow(/^step \d+: loss is \S+, gradient norm \S+\. Lower the learning rate \(it is 1e\+30\)/);
   });
+  it('so do gradients that are not finite while the loss still is, before they are applied', async () => {
+    const model = await tinyModel(backend);
+    const parameters = addLora(model, loraConfig({ rank: 2, alpha: 1e30 }), 0);
+    const before = await Promise.all(parameters.map(({ value }) => backend.read(value)));
+    const trainer = new QLoRATrainer(model, parameters, examples, { steps: 2 });
+    await expect(trainer.step()).rejects.toThrow(
+      /^step 1: loss is \d\.\d+, gradient norm (Infinity|NaN)\. Lower/,
+    );
+    expect(await Promise.all(parameters.map(({ value }) => backend.read(value)))).toEqual(before);
+  });
   it.each([
     [{ steps: 0 }, /training configuration: steps is 0\. Use a whole number from 1 on/],
     [{ steps: 1.5 }, /steps is 1\.5/],

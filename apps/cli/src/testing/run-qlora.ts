@@ -1,5 +1,5 @@
 // Running the command in tests: in this process, with what it writes caught, or as a process of its own.
-import { spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { readdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
@@ -35,10 +35,19 @@ export async function qlora(...args: string[]): Promise<Outcome> {
 
 /** Runs the command as users do, as a process. */
 export function spawnQlora(...args: string[]): Promise<Outcome> {
+  return outcomeOf(startQlora(...args));
+}
+
+/** Starts the command as a process. */
+export function startQlora(...args: string[]): ChildProcessWithoutNullStreams {
   const main = fileURLToPath(new URL('../main.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--conditions=@qlora/source', '--import', 'tsx', main, ...args], {
+  return spawn(process.execPath, ['--conditions=@qlora/source', '--import', 'tsx', main, ...args], {
     env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined, NODE_OPTIONS: '' },
   });
+}
+
+/** What a process writes, and its exit code. */
+export function outcomeOf(child: ChildProcessWithoutNullStreams): Promise<Outcome> {
   const written = { stdout: '', stderr: '' };
   child.stdout.on('data', (chunk) => {
     written.stdout += chunk;

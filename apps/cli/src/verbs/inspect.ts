@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { blockByteLength } from '@qlora/ggml-blocks';
-import { readGguf } from '@qlora/gguf-writer';
+import { type GgufScalar, type GgufValue, readGguf } from '@qlora/gguf-writer';
 import { openQnat } from '@qlora/qnat-writer';
 import type { QuantizedInfo } from '@qlora/quant-strategies';
 import { bitsandbytesSource, readSafetensorsHeader } from '@qlora/safetensors';
@@ -96,9 +96,7 @@ async function inspectFile(path: string): Promise<Inspection> {
 
 async function inspectGguf(file: ByteSource): Promise<Inspection> {
   const gguf = await readGguf(file);
-  const metadata = Object.fromEntries(
-    [...gguf.metadata].map(([key, { value }]) => [key, typeof value === 'bigint' ? Number(value) : value]),
-  );
+  const metadata = Object.fromEntries([...gguf.metadata].map(([key, { value }]) => [key, plain(value)]));
   const tensors = gguf.tensors.map(({ name, shape, type, typeId }) => ({
     name,
     dtype: type?.name ?? `ggml type ${typeId}`,
@@ -106,6 +104,12 @@ async function inspectGguf(file: ByteSource): Promise<Inspection> {
     bytes: type ? blockByteLength(type, elementCount(shape)) : 0,
   }));
   return { format: `GGUF version ${gguf.version}`, metadata, tensors };
+}
+
+/** A value that JSON can hold: 64-bit integers as numbers where those are exact, else as their digits. */
+function plain(value: GgufValue['value']): unknown {
+  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+  return Array.isArray(value) ? value.map((item: GgufScalar) => plain(item)) : value;
 }
 
 function listTensors(source: TensorSource, quantized: ReadonlyMap<string, QuantizedInfo>): InspectedTensor[] {
