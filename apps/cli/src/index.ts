@@ -1,4 +1,5 @@
 // The verbs of the `qlora` command as functions, for programs that want what it does.
+export { describeTrend, type LossTrend, lossTrend } from './loss-trend';
 export { createProgram } from './program';
 export { type Report, type ReportSection, renderReport } from './report';
 export { bytes, createReporter, duration, type Progress, type Reporter, silentReporter } from './reporter';

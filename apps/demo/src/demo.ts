@@ -6,9 +6,11 @@ import { fileURLToPath } from 'node:url';
 import {
   bytes,
   createReporter,
+  describeTrend,
   duration,
   exportGguf,
   generate,
+  lossTrend,
   quantize,
   renderReport,
   silentReporter,
@@ -38,7 +40,7 @@ const step = (title: string) => console.log(`\n${pc.bold(pc.cyan('▸'))} ${pc.b
 const say = (adapter?: string) =>
   generate(
     paths.quantized,
-    { prompt: PROMPT, maxTokens: 110, temperature: 0.5, topP: 0.9, seed: 3, adapter },
+    { prompt: PROMPT, maxTokens: 200, temperature: 0.4, topP: 0.9, seed: 6, adapter },
     silentReporter,
   );
 const quote = (text: string) => console.log(pc.italic(wrap(`${PROMPT}${text}`, 90)));
@@ -72,7 +74,7 @@ const run = await train(
     sequenceLength: 192,
     quantization: {},
     overwrite: true,
-    training: { steps: STEPS, batchSize: 4, learningRate: 5e-3, schedule: 'cosine', warmup: 5, seed: 1 },
+    training: { steps: STEPS, batchSize: 4, learningRate: 1.5e-3, schedule: 'cosine', warmup: 5, seed: 1 },
   },
   {
     ...reporter,
@@ -89,8 +91,6 @@ step('Merge and export for llama.cpp');
 await exportGguf(paths.quantized, { adapter: paths.adapter, out: paths.gguf, type: 'q8_0' }, silentReporter);
 console.log(`  ${shown(paths.gguf)}`);
 
-const [first] = run.steps;
-const last = run.steps.at(-1);
 await writeFileAtomic(
   paths.report,
   await renderReport({
@@ -114,7 +114,7 @@ await writeFileAtomic(
           ['weights in 4 bits', bytes(sizes.weightBytesAfter)],
           ['trainable parameters', run.trainableParameters.toLocaleString('en')],
           ['steps', String(run.steps.length)],
-          ['loss, first and last step', `${first?.loss.toFixed(3)}, ${last?.loss.toFixed(3)}`],
+          ['loss, from first to last', describeTrend(lossTrend(run.steps))],
           ['training time', duration(run.seconds)],
         ],
       },

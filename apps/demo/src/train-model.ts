@@ -1,14 +1,16 @@
 // Makes the demo's model from nothing: corpus, tokenizer, random weights, training with our own packages, and a Hugging
 // Face folder. Deterministic: the same seed gives the same files on the same Node version.
 //
-//   pnpm --filter @qlora/demo train-model [--steps 3000] [--out model]
+//   pnpm --filter @qlora/demo train-model [--out model] [--from MODEL]
 //
-// It takes about an hour on one core with the reference backend. The result is committed in `model/`.
+// It takes about an hour on one core with the reference backend; `--from` takes the weights of a model that has the first
+// phase behind it. The result is committed in `model/`.
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createReferenceBackend } from '@qlora/backend';
 import { createTokenizer, generate, llamaFamily, llamaTensors, parseLlamaConfig } from '@qlora/models';
 import { safetensorsSink } from '@qlora/safetensors';
+import { openSafetensorsFolder } from '@qlora/safetensors/node';
 import { memorySource, pump, type Random, random, type Tensor, tensor } from '@qlora/tensor';
 import { fileSink, folderAtomic, writeFileAtomic } from '@qlora/tensor/node';
 import { evaluate, QLoRATrainer, recordExamples } from '@qlora/trainer';
@@ -59,11 +61,10 @@ function initialize(rng: Random): [string, Tensor][] {
 }
 
 const { values: options } = parseArgs({
-  options: { steps: { type: 'string', default: '3000' }, out: { type: 'string', default: 'model' } },
+  options: { out: { type: 'string', default: 'model' }, from: { type: 'string' } },
 });
-const steps = Number(options.steps);
 
-// Both manners of speaking, so that the tokens suit the fine-tuning too; the model itself only sees the plain one.
+// Both manners of speaking, so that the tokens suit the fine-tuning too.
 const plain = take(stories(SEED, 'plain'), 16_000);
 const pirate = take(stories(SEED + 1, 'pirate'), 2_000);
 const bpe = trainBpe([...plain.slice(0, 3_000), ...pirate], VOCABULARY - RESERVED_IDS);
@@ -73,59 +74,58 @@ const tokenizer = createTokenizer({
   config: files['tokenizer_config.json'] as Record<string, unknown>,
 });
 
+const toExamples = (texts: readonly string[]) =>
+  recordExamples(
+    texts.map((text) => ({ text })),
+    tokenizer,
+    CONTEXT,
+  );
+const held = toExamples(plain.splice(-100));
+
+/** First how stories go; then a few told by pirates among them, so that no word of the fine-tuning is a stranger. */
+const phases = [
+  { examples: toExamples(plain), steps: 3000, learningRate: 4e-3, warmup: 50 },
+  {
+    examples: toExamples([...plain.slice(0, 1600), ...pirate.slice(0, 400)]),
+    steps: 600,
+    learningRate: 2e-3,
+    warmup: 20,
+  },
+];
+
 const backend = createReferenceBackend();
 const config = parseLlamaConfig(configJson);
-const rng = random(SEED).fork('weights');
-const model = await llamaFamily.build(backend, config, memorySource(initialize(rng)), { trainable: true });
-const examples = recordExamples(
-  plain.map((text) => ({ text })),
-  tokenizer,
-  CONTEXT,
-);
-const held = examples.splice(-100);
-const parameters = model.parameters.reduce(
-  (sum, { value }) => sum + value.shape.reduce((a, b) => a * b, 1),
-  0,
-);
-console.log(`${parameters} parameters, ${examples.length} stories, ${steps} steps`);
+const start = options.from
+  ? await openSafetensorsFolder(options.from)
+  : memorySource(initialize(random(SEED).fork('weights')));
+const model = await llamaFamily.build(backend, config, start, { trainable: true });
+await start.close();
 
-const trainer = new QLoRATrainer(model, model.parameters, examples, {
-  steps,
-  batchSize: 4,
-  learningRate: 4e-3,
-  schedule: 'cosine',
-  warmup: 50,
-  weightDecay: 0.01,
-  seed: SEED,
-});
-let tokens = 0;
-for await (const step of trainer.run()) {
-  tokens += step.tokens;
-  if (step.step % 20 === 0) {
-    console.log(
-      `step ${step.step} loss ${step.loss.toFixed(4)} norm ${step.gradientNorm.toFixed(2)} tokens ${tokens}`,
-    );
+for (const { examples, ...phase } of options.from ? phases.slice(1) : phases) {
+  console.log(`${examples.length} stories, ${phase.steps} steps`);
+  const trainer = new QLoRATrainer(model, model.parameters, examples, {
+    ...phase,
+    batchSize: 4,
+    schedule: 'cosine',
+    weightDecay: 0.01,
+    seed: SEED,
+  });
+  for await (const { step, loss, gradientNorm, tokens, seconds } of trainer.run()) {
+    if (step % 20 !== 0) continue;
+    const rate = (tokens / seconds).toFixed(0);
+    console.log(`step ${step} loss ${loss.toFixed(4)} norm ${gradientNorm.toFixed(2)} ${rate} tokens/s`);
+    if (step % 200 === 0) console.log(await tell('Once there', 1));
   }
-  if (step.step % 200 === 0 || step.step === steps) {
-    const ids: number[] = [];
-    const prompt = tokenizer.encode('Once there');
-    for await (const id of generate(model, prompt, { maxTokens: 120, temperature: 0.7, seed: 1 }))
-      ids.push(id);
-    console.log(tokenizer.decode([...prompt, ...ids]));
-  }
+  trainer.free();
 }
 const { crossEntropy } = await evaluate(model, held);
-console.log(`held-out cross entropy ${crossEntropy.toFixed(4)} nats per token after ${tokens} tokens`);
+console.log(`held-out cross entropy ${crossEntropy.toFixed(4)} nats per token`);
 
-const readings: { kept: number; steps: number }[] = [];
+let kept = 0;
 for (let seed = 0; seed < 30; seed++) {
-  const ids: number[] = [];
-  for await (const id of generate(model, tokenizer.encode(''), { maxTokens: 220, temperature: 0.6, seed })) {
-    ids.push(id);
-  }
-  readings.push(parseStory(tokenizer.decode(ids)));
+  const reading = parseStory(await tell('', seed));
+  kept += reading.kept / reading.steps / 30;
 }
-const kept = readings.reduce((sum, reading) => sum + reading.kept / reading.steps, 0) / readings.length;
 console.log(`${(100 * kept).toFixed(0)} % of the steps of its stories fit their plot, hero and friend`);
 
 await folderAtomic(
@@ -153,3 +153,10 @@ await folderAtomic(
   { overwrite: true },
 );
 console.log(`written to ${options.out}`);
+
+async function tell(prompt: string, seed: number): Promise<string> {
+  const ids = tokenizer.encode(prompt);
+  for await (const id of generate(model, ids.slice(), { maxTokens: 220, temperature: 0.6, seed }))
+    ids.push(id);
+  return tokenizer.decode(ids);
+}

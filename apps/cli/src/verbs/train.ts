@@ -15,6 +15,7 @@ import {
   trainingConfig,
 } from '@qlora/trainer';
 import { load } from '../load';
+import { describeTrend, lossTrend } from '../loss-trend';
 import { checkOutFolder } from '../output';
 import { readText } from '../read-text';
 import { type Report, renderReport } from '../report';
@@ -129,16 +130,15 @@ export async function train(
   await backend.dispose();
   const seconds = (performance.now() - start) / 1000;
   const evaluation = before !== undefined && after !== undefined ? { before, after } : undefined;
-  const [first] = steps;
-  const last = steps.at(-1);
+  const trend = lossTrend(steps);
   reporter.event('trained', {
     out: options.out,
     trainableParameters,
     seconds,
     evaluation,
-    finalLoss: last?.loss,
+    loss: trend,
   });
-  reporter.say(`loss ${first?.loss.toFixed(3)} → ${last?.loss.toFixed(3)} in ${duration(seconds)}`);
+  reporter.say(`loss ${describeTrend(trend)} in ${duration(seconds)}`);
   if (evaluation)
     reporter.say(
       `held-out cross entropy ${evaluation.before.toFixed(4)} → ${evaluation.after.toFixed(4)} nats per token`,
@@ -172,7 +172,7 @@ function describe(
           ['sequence length', String(sequenceLength)],
           ['steps', String(steps.length)],
           ['tokens learnt from', tokens.toLocaleString('en')],
-          ['loss, first and last step', `${steps[0]?.loss.toFixed(4)}, ${steps.at(-1)?.loss.toFixed(4)}`],
+          ['loss, from first to last', describeTrend(lossTrend(steps))],
         ],
       },
     ],
