@@ -2,7 +2,8 @@
 // one folder beside this file. Odd on purpose:
 //
 // - Operations are enqueued; only `read` is asynchronous. A GPU fits behind the same contract as a plain loop.
-// - Buffers are immutable but for the operations whose names say so (`write`, `writeRows`, `fill`, `addInto`, `adamw`).
+// - Buffers are immutable but for the operations whose names say so (`write`, `writeRows`, `fill`, `addInto`, `matmulInto`,
+//   `crossEntropyBackwardInto`, `adamw`).
 // - Matrices are [rows, columns]. A batch of B sequences of S tokens is B·S rows; heads lie side by side in columns.
 import type { QuantizedTensor } from '@qlora/quant-strategies';
 import type { Shape } from '@qlora/tensor';
@@ -62,6 +63,9 @@ export interface AdamWStep {
   readonly gradientScale: number;
 }
 
+/** Takes a buffer out of a scope: it belongs to the one around it, or to the caller. Returns the buffer. */
+export type Keep = <B extends Buffer>(buffer: B) => B;
+
 /** Memory in use, in bytes. */
 export interface MemoryUse {
   readonly current: number;
@@ -87,14 +91,35 @@ export interface Backend {
   write(buffer: Buffer, data: Float32Array | Int32Array): void;
   free(buffer: Buffer | QuantizedBuffer): void;
   /** Runs `body`, then frees every buffer that was made inside and not handed to `keep`. Scopes nest. */
-  scope<T>(body: (keep: <B extends Buffer>(buffer: B) => B) => Promise<T> | T): Promise<T>;
+  scope<T>(body: (keep: Keep) => Promise<T> | T): Promise<T>;
+  /** As {@link scope} for a body that reads nothing: temporary buffers inside a step are gone at its end. */
+  tidy<T>(body: (keep: Keep) => T): T;
+  /**
+   * Rows `start` to `start + count` of a matrix (elements of a vector), as a view: it shares its memory with `buffer`, owns
+   * none, and must not be used after `buffer` is freed.
+   */
+  slice(buffer: Buffer, start: number, count: number): Buffer;
   memory(): MemoryUse;
+  /**
+   * Runs `body` with operations that take memory but compute nothing (`read` gives zeros, buffers made before keep their
+   * content), and reserves what its scopes need at most, so that running it for real allocates nothing. Backends that give
+   * each buffer memory of its own have no use for it.
+   * @returns bytes reserved.
+   */
+  plan?(body: () => Promise<unknown>): Promise<number>;
   /** Ends workers and frees everything. */
   dispose(): Promise<void>;
 
   // ── products ────────────────────────────────────────────────────────────────────────────────────────────────────
   /** op(a) · op(b) for matrices, where op transposes if asked. */
   matmul(a: Buffer, b: Buffer, options?: { transposeA?: boolean; transposeB?: boolean }): Buffer;
+  /** target += scale · op(a) · op(b), in place; scale is 1 by default. */
+  matmulInto(
+    target: Buffer,
+    a: Buffer,
+    b: Buffer,
+    options?: { transposeA?: boolean; transposeB?: boolean; scale?: number },
+  ): void;
   /** x · Wᵀ: [M, in] → [M, out]. */
   quantizedMatmul(x: Buffer, weight: QuantizedBuffer): Buffer;
   /** dy · W: [M, out] → [M, in], the gradient of {@link quantizedMatmul} with respect to x. */
@@ -156,8 +181,9 @@ export interface Backend {
   // ── loss and optimizer ──────────────────────────────────────────────────────────────────────────────────────────
   /** Negative log likelihood by rows, in nats, of `targets` [M] (i32); rows of {@link IGNORE_INDEX} give 0. */
   crossEntropy(logits: Buffer, targets: Buffer): { losses: Buffer; logSumExp: Buffer };
-  /** scale · (softmax(logits) − onehot(targets)), zero in ignored rows. */
-  crossEntropyBackward(logits: Buffer, targets: Buffer, logSumExp: Buffer, scale: number): Buffer;
+  /** Overwrites logits with scale · (softmax(logits) − onehot(targets)), zero in ignored rows: over a large vocabulary a
+   * second matrix of that size would be most of the memory of a step. */
+  crossEntropyBackwardInto(logits: Buffer, targets: Buffer, logSumExp: Buffer, scale: number): void;
   /** Sum of squares over all buffers, as a buffer of one element: the global norm before its root. */
   sumSquares(buffers: readonly Buffer[]): Buffer;
   /** One AdamW step on `parameter` and its moments, in place. */

@@ -23,22 +23,24 @@ export function crossEntropy(
   }
 }
 
-/** dLogits = scale · (softmax − onehot), zero in ignored rows. */
-export function crossEntropyBackward(
+/** logits ← scale · (softmax − onehot), zero in ignored rows. */
+export function crossEntropyBackwardInto(
   logits: FloatArray,
   targets: Int32Array,
   columns: number,
   logSumExp: FloatArray,
   scale: number,
-  dLogits: FloatArray,
 ): void {
   for (let r = 0; r < targets.length; r++) {
     const target = targets[r]!;
-    if (target === IGNORE_INDEX) continue;
     const row = r * columns;
+    if (target === IGNORE_INDEX) {
+      logits.fill(0, row, row + columns);
+      continue;
+    }
     const lse = logSumExp[r]!;
-    for (let c = 0; c < columns; c++) dLogits[row + c] = scale * Math.exp(logits[row + c]! - lse);
-    dLogits[row + target]! -= scale;
+    for (let c = 0; c < columns; c++) logits[row + c] = scale * Math.exp(logits[row + c]! - lse);
+    logits[row + target]! -= scale;
   }
 }
 

@@ -1,8 +1,9 @@
 // Memory of the reference backend: typed arrays, counted, owned by scopes. JavaScript would collect them anyway; the
 // scopes are there so that code written against this backend frees on every other one too, and so that a use after
 // free is an error here rather than a wrong number elsewhere.
-import { elementCount, QloraError, type Shape } from '@qlora/tensor';
-import type { Buffer, MemoryUse } from '../contract';
+import { elementCount, type Shape } from '@qlora/tensor';
+import type { Buffer, Keep, MemoryUse } from '../contract';
+import { checkSlice, checkType, foreignBuffer, freedBuffer } from '../shapes';
 
 /** f32, or f64 when the backend was made to check gradients. */
 export type FloatArray = Float32Array | Float64Array;
@@ -11,6 +12,8 @@ export type FloatArray = Float32Array | Float64Array;
 export interface HostBuffer extends Buffer {
   data: FloatArray | Int32Array;
   alive: boolean;
+  /** The buffer that a view looks into: it lives as long as that one does. */
+  readonly owner?: HostBuffer;
 }
 
 /** Owns all buffers of one backend. */
@@ -37,52 +40,75 @@ export class Memory {
   /** The floats of a live f32 buffer of this backend. */
   floats(buffer: Buffer): FloatArray {
     const { data } = this.host(buffer);
-    if (data instanceof Int32Array)
-      throw new QloraError({ what: 'an i32 buffer was given where f32 is needed' });
-    return data;
+    checkType(buffer, 'f32');
+    return data as FloatArray;
   }
 
   /** The integers of a live i32 buffer of this backend. */
   ints(buffer: Buffer): Int32Array {
     const { data } = this.host(buffer);
-    if (!(data instanceof Int32Array))
-      throw new QloraError({ what: 'an f32 buffer was given where i32 is needed' });
-    return data;
+    checkType(buffer, 'i32');
+    return data as Int32Array;
   }
 
   host(buffer: Buffer): HostBuffer {
     const host = buffer as HostBuffer;
-    if (host.data === undefined) throw new QloraError({ what: 'a buffer of another backend was given' });
-    if (!host.alive)
-      throw new QloraError({
-        what: `a buffer of shape [${buffer.shape.join(', ')}] was used after it was freed`,
-      });
+    if (host.data === undefined) throw foreignBuffer();
+    if (!(host.owner ?? host).alive) throw freedBuffer(buffer);
     return host;
   }
 
+  /** Rows of a buffer as a view, which no scope owns and no count knows. */
+  slice(buffer: Buffer, start: number, count: number): HostBuffer {
+    const host = this.host(buffer);
+    const { offset, length, shape } = checkSlice(buffer, start, count);
+    const data = host.data.subarray(offset, offset + length);
+    return { shape, type: buffer.type, data, alive: true, owner: host.owner ?? host };
+  }
+
+  /** Frees a buffer; a view has nothing to free. */
   free(buffer: Buffer): void {
     const host = buffer as HostBuffer;
-    if (!host.alive) return;
+    if (host.owner || !host.alive) return;
     host.alive = false;
     this.#current -= host.data.byteLength;
     host.data = new Float32Array(0);
     for (const scope of this.#scopes) scope.delete(host);
   }
 
-  async scope<T>(body: (keep: <B extends Buffer>(buffer: B) => B) => Promise<T> | T): Promise<T> {
-    const scope = new Set<HostBuffer>();
-    const depth = this.#scopes.push(scope);
-    const keep = <B extends Buffer>(buffer: B): B => {
-      if (scope.delete(buffer as unknown as HostBuffer))
-        this.#scopes[depth - 2]?.add(buffer as unknown as HostBuffer);
-      return buffer;
-    };
+  async scope<T>(body: (keep: Keep) => Promise<T> | T): Promise<T> {
+    const { keep, end } = this.#open();
     try {
       return await body(keep);
     } finally {
-      this.#scopes.splice(depth - 1, 1);
-      for (const buffer of scope) this.free(buffer);
+      end();
     }
+  }
+
+  tidy<T>(body: (keep: Keep) => T): T {
+    const { keep, end } = this.#open();
+    try {
+      return body(keep);
+    } finally {
+      end();
+    }
+  }
+
+  /** Begins a scope inside the innermost one; `end` frees what is still in it. */
+  #open(): { keep: Keep; end: () => void } {
+    const scope = new Set<HostBuffer>();
+    const depth = this.#scopes.push(scope);
+    return {
+      keep: (buffer) => {
+        const host = buffer as unknown as HostBuffer;
+        if (scope.delete(host)) this.#scopes[depth - 2]?.add(host);
+        return buffer;
+      },
+      end: () => {
+        this.#scopes.splice(depth - 1, 1);
+        for (const buffer of scope) this.free(buffer);
+      },
+    };
   }
 
   use(): MemoryUse {

@@ -2,12 +2,37 @@
 // are accumulated in f64 and stored in f32, so its results are at least as exact as those of any faster backend.
 // With precision 'f64' buffers hold doubles, which makes finite differences sharp enough to check gradients.
 import { dequantizeTensor, type QuantizedTensor, quantizedByteLength } from '@qlora/quant-strategies';
-import { elementCount, QloraError, type Shape } from '@qlora/tensor';
-import { type Backend, type Buffer, IGNORE_INDEX, type QuantizedBuffer } from '../contract';
-import { check, checkAttention, checkRope, checkShape, matrixShape, productShape } from '../shapes';
+import type { Shape } from '@qlora/tensor';
+import type { Backend, Buffer, QuantizedBuffer } from '../contract';
+import {
+  checkAdamW,
+  checkAddBias,
+  checkAttention,
+  checkAttentionBackward,
+  checkCrossEntropy,
+  checkCrossEntropyBackward,
+  checkDropout,
+  checkEmbedding,
+  checkEmbeddingBackward,
+  checkMatmulInto,
+  checkQuantizedMatmul,
+  checkRmsNorm,
+  checkRmsNormBackward,
+  checkRmsNormWeightBackward,
+  checkRope,
+  checkShape,
+  checkSwiglu,
+  checkSwigluBackward,
+  checkUpload,
+  checkUploadQuantized,
+  checkWrite,
+  checkWriteRows,
+  matrixShape,
+  productShape,
+} from '../shapes';
 import { attention, attentionBackward } from './attention';
 import { dropout, swiglu, swigluBackward } from './elementwise';
-import { adamw, crossEntropy, crossEntropyBackward } from './loss';
+import { adamw, crossEntropy, crossEntropyBackwardInto } from './loss';
 import { Memory } from './memory';
 import { dotProducts, transpose } from './products';
 import { embeddingBackward, rmsNorm, rmsNormBackward, rmsNormWeightBackward, rope, sumRows } from './rows';
@@ -49,24 +74,13 @@ export function createReferenceBackend(options: ReferenceOptions = {}): Referenc
     name: 'reference',
 
     upload(data, shape) {
-      const count = elementCount(shape);
-      check(
-        data.length === count,
-        'upload',
-        () => `${data.length} values given for shape [${shape.join(', ')}]`,
-      );
+      checkUpload(data.length, shape);
       const buffer = data instanceof Int32Array ? memory.createInt([...shape]) : create([...shape]);
       buffer.data.set(data);
       return buffer;
     },
     uploadQuantized(tensor) {
-      const [outFeatures, inFeatures] = tensor.shape;
-      if (tensor.shape.length !== 2 || outFeatures === undefined || inFeatures === undefined) {
-        throw new QloraError({
-          what: `shape [${tensor.shape.join(', ')}] is no matrix`,
-          where: 'uploadQuantized',
-        });
-      }
+      const { outFeatures, inFeatures } = checkUploadQuantized(tensor.shape);
       const bytes = quantizedByteLength(tensor);
       memory.count(bytes);
       return { outFeatures, inFeatures, bytes, tensor } as HostQuantized;
@@ -83,7 +97,7 @@ export function createReferenceBackend(options: ReferenceOptions = {}): Referenc
     },
     write(buffer, data) {
       const host = memory.host(buffer);
-      check(data.length === host.data.length, 'write', () => `${data.length} values for ${host.data.length}`);
+      checkWrite(buffer, data.length);
       host.data.set(data);
     },
     free(buffer) {
@@ -91,6 +105,8 @@ export function createReferenceBackend(options: ReferenceOptions = {}): Referenc
       else memory.free(buffer);
     },
     scope: memory.scope.bind(memory),
+    tidy: memory.tidy.bind(memory),
+    slice: memory.slice.bind(memory),
     memory: memory.use.bind(memory),
     async dispose() {},
 
@@ -102,16 +118,24 @@ export function createReferenceBackend(options: ReferenceOptions = {}): Referenc
       dotProducts(left, right, out.data, rows, columns, inner);
       return out;
     },
+    matmulInto(target, a, b, { transposeA = false, transposeB = false, scale = 1 } = {}) {
+      const { rows, inner, columns } = checkMatmulInto(target, a, b, transposeA, transposeB);
+      const left = transposeA ? transpose(floats(a), inner, rows) : floats(a);
+      const right = transposeB ? floats(b) : transpose(floats(b), inner, columns);
+      // In f64, so that the sum with the target is rounded once.
+      const product = new Float64Array(rows * columns);
+      dotProducts(left, right, product, rows, columns, inner);
+      const sum = floats(target);
+      for (let i = 0; i < sum.length; i++) sum[i]! += scale * product[i]!;
+    },
     quantizedMatmul(x, weight) {
-      const [rows] = matrixShape('quantizedMatmul', 'x', x);
-      checkShape('quantizedMatmul', 'x', x, [rows, weight.inFeatures]);
+      const rows = checkQuantizedMatmul('quantizedMatmul', x, weight.inFeatures);
       const out = create([rows, weight.outFeatures]);
       dotProducts(floats(x), weightOf(weight), out.data, rows, weight.outFeatures, weight.inFeatures);
       return out;
     },
     quantizedMatmulBackward(dy, weight) {
-      const [rows] = matrixShape('quantizedMatmulBackward', 'dy', dy);
-      checkShape('quantizedMatmulBackward', 'dy', dy, [rows, weight.outFeatures]);
+      const rows = checkQuantizedMatmul('quantizedMatmulBackward', dy, weight.outFeatures);
       const out = create([rows, weight.inFeatures]);
       const transposed = transpose(weightOf(weight), weight.outFeatures, weight.inFeatures);
       dotProducts(floats(dy), transposed, out.data, rows, weight.inFeatures, weight.outFeatures);
@@ -147,8 +171,7 @@ export function createReferenceBackend(options: ReferenceOptions = {}): Referenc
       floats(target).fill(value);
     },
     addBias(x, bias) {
-      const [, columns] = matrixShape('addBias', 'x', x);
-      checkShape('addBias', 'bias', bias, [columns]);
+      const [, columns] = checkAddBias(x, bias);
       const out = like(x);
       const values = floats(x);
       const offsets = floats(bias);
@@ -162,19 +185,19 @@ export function createReferenceBackend(options: ReferenceOptions = {}): Referenc
       return out;
     },
     dropout(x, p, seed) {
-      check(p >= 0 && p < 1, 'dropout', () => `probability ${p} is not in [0, 1)`);
+      checkDropout(p);
       const out = like(x);
       dropout(floats(x), p, seed, out.data);
       return out;
     },
     swiglu(gate, up) {
-      checkShape('swiglu', 'up', up, gate.shape);
+      checkSwiglu(gate, up);
       const out = like(gate);
       swiglu(floats(gate), floats(up), out.data);
       return out;
     },
     swigluBackward(dy, gate, up) {
-      checkShape('swigluBackward', 'dy', dy, gate.shape);
+      checkSwigluBackward(dy, gate, up);
       const dGate = like(gate);
       const dUp = like(up);
       swigluBackward(floats(dy), floats(gate), floats(up), dGate.data, dUp.data);
@@ -182,56 +205,43 @@ export function createReferenceBackend(options: ReferenceOptions = {}): Referenc
     },
 
     rmsNorm(x, weight, epsilon) {
-      const [rows, columns] = matrixShape('rmsNorm', 'x', x);
-      checkShape('rmsNorm', 'weight', weight, [columns]);
+      const [rows] = checkRmsNorm(x, weight);
       const y = like(x);
       const inverse = create([rows]);
       rmsNorm(floats(x), floats(weight), epsilon, y.data, inverse.data);
       return { y, inverse };
     },
     rmsNormBackward(dy, x, weight, inverse) {
-      checkShape('rmsNormBackward', 'dy', dy, x.shape);
+      checkRmsNormBackward(dy, x, weight, inverse);
       const dx = like(x);
       rmsNormBackward(floats(dy), floats(x), floats(weight), floats(inverse), dx.data);
       return dx;
     },
     rmsNormWeightBackward(dy, x, inverse) {
-      const [, columns] = matrixShape('rmsNormWeightBackward', 'x', x);
-      checkShape('rmsNormWeightBackward', 'dy', dy, x.shape);
+      const [, columns] = checkRmsNormWeightBackward(dy, x, inverse);
       const dWeight = create([columns]);
       rmsNormWeightBackward(floats(dy), floats(x), floats(inverse), dWeight.data);
       return dWeight;
     },
     embedding(table, ids) {
-      const [vocabulary, width] = matrixShape('embedding', 'table', table);
-      const rows = floats(table);
-      const out = create([ids.shape[0] ?? 0, width]);
-      ints(ids).forEach((id, r) => {
-        check(
-          id >= 0 && id < vocabulary,
-          'embedding',
-          () => `token id ${id} is outside the vocabulary of ${vocabulary}`,
-        );
-        out.data.set(rows.subarray(id * width, (id + 1) * width), r * width);
+      const chosen = ints(ids);
+      const { rows, width } = checkEmbedding(table, ids, chosen);
+      const values = floats(table);
+      const out = create([rows, width]);
+      chosen.forEach((id, r) => {
+        out.data.set(values.subarray(id * width, (id + 1) * width), r * width);
       });
       return out;
     },
     embeddingBackward(dy, ids, vocabulary) {
-      const [, width] = matrixShape('embeddingBackward', 'dy', dy);
+      const chosen = ints(ids);
+      const { width } = checkEmbeddingBackward(dy, ids, chosen, vocabulary);
       const dTable = create([vocabulary, width]);
-      embeddingBackward(floats(dy), ints(ids), width, dTable.data);
+      embeddingBackward(floats(dy), chosen, width, dTable.data);
       return dTable;
     },
     writeRows(target, rows, offset) {
-      const [capacity, width] = matrixShape('writeRows', 'target', target);
-      const [count] = matrixShape('writeRows', 'rows', rows);
-      checkShape('writeRows', 'rows', rows, [count, width]);
-      check(
-        offset >= 0 && offset + count <= capacity,
-        'writeRows',
-        () => `rows ${offset} to ${offset + count} lie outside the target's ${capacity}`,
-      );
-      floats(target).set(floats(rows), offset * width);
+      floats(target).set(floats(rows), checkWriteRows(target, rows, offset).offset);
     },
 
     rope(x, cos, sin, shape, inverse = false) {
@@ -248,8 +258,7 @@ export function createReferenceBackend(options: ReferenceOptions = {}): Referenc
       return { out, logSumExp };
     },
     attentionBackward(dOut, q, k, v, out, logSumExp, shape) {
-      checkAttention('attentionBackward', q, k, v, shape);
-      checkShape('attentionBackward', 'dOut', dOut, q.shape);
+      checkAttentionBackward(dOut, q, k, v, out, logSumExp, shape);
       const dQ = like(q);
       const dK = like(k);
       const dV = like(v);
@@ -269,26 +278,17 @@ export function createReferenceBackend(options: ReferenceOptions = {}): Referenc
     },
 
     crossEntropy(logits, targets) {
-      const [rows, columns] = matrixShape('crossEntropy', 'logits', logits);
-      checkShape('crossEntropy', 'targets', targets, [rows]);
-      for (const target of ints(targets)) {
-        check(
-          target === IGNORE_INDEX || (target >= 0 && target < columns),
-          'crossEntropy',
-          () => `target ${target} is outside the vocabulary of ${columns}`,
-        );
-      }
+      const ids = ints(targets);
+      const [rows, columns] = checkCrossEntropy(logits, targets, ids);
       const losses = create([rows]);
       const logSumExp = create([rows]);
-      crossEntropy(floats(logits), ints(targets), columns, losses.data, logSumExp.data);
+      crossEntropy(floats(logits), ids, columns, losses.data, logSumExp.data);
       return { losses, logSumExp };
     },
-    crossEntropyBackward(logits, targets, logSumExp, scale) {
-      const [rows, columns] = matrixShape('crossEntropyBackward', 'logits', logits);
-      checkShape('crossEntropyBackward', 'targets', targets, [rows]);
-      const dLogits = like(logits);
-      crossEntropyBackward(floats(logits), ints(targets), columns, floats(logSumExp), scale, dLogits.data);
-      return dLogits;
+    crossEntropyBackwardInto(logits, targets, logSumExp, scale) {
+      const ids = ints(targets);
+      const [, columns] = checkCrossEntropyBackward(logits, targets, ids, logSumExp);
+      crossEntropyBackwardInto(floats(logits), ids, columns, floats(logSumExp), scale);
     },
     sumSquares(buffers) {
       const out = create([1]);
@@ -298,8 +298,7 @@ export function createReferenceBackend(options: ReferenceOptions = {}): Referenc
       return out;
     },
     adamw(parameter, gradient, m, v, step) {
-      for (const [name, buffer] of Object.entries({ gradient, m, v }))
-        checkShape('adamw', name, buffer, parameter.shape);
+      checkAdamW(parameter, gradient, m, v);
       adamw(floats(parameter), floats(gradient), floats(m), floats(v), step);
     },
   };
