@@ -1,6 +1,7 @@
 // Causal attention on the tape.
 import type { AttentionShape } from '@qlora/backend';
-import type { Tape, Variable } from './tape';
+import type { Tape } from './tape';
+import type { Variable } from './variable';
 
 /** Causal softmax attention with grouped heads over rows of queries, keys and values. */
 export function attention(

@@ -1,12 +1,25 @@
 // Elementwise operations on the tape.
-import type { Tape, Variable } from './tape';
+import type { Tape } from './tape';
+import type { Variable } from './variable';
 
 /** a + scale · b, of one shape. */
 export function add(tape: Tape, a: Variable, b: Variable, scale = 1): Variable {
   const { backend } = tape;
   return tape.record(backend.add(a.value, b.value, scale), [a, b], (dy) => {
     tape.accumulate(a, dy);
-    if (b.requiresGrad) tape.accumulate(b, scale === 1 ? dy : backend.scale(dy, scale));
+    tape.accumulate(b, dy, scale);
+  });
+}
+
+/**
+ * target + scale · x, written over the target: one buffer less than {@link add}. For a target whose content nothing else
+ * needs, not even the backward of the operation that made it, as is so for the output of a linear layer.
+ */
+export function addInto(tape: Tape, target: Variable, x: Variable, scale = 1): Variable {
+  tape.backend.addInto(target.value, x.value, scale);
+  return tape.record(target.value, [target, x], (dy) => {
+    tape.accumulate(target, dy);
+    tape.accumulate(x, dy, scale);
   });
 }
 
@@ -14,7 +27,7 @@ export function add(tape: Tape, a: Variable, b: Variable, scale = 1): Variable {
 export function scale(tape: Tape, x: Variable, factor: number): Variable {
   const { backend } = tape;
   return tape.record(backend.scale(x.value, factor), [x], (dy) => {
-    tape.accumulate(x, backend.scale(dy, factor));
+    tape.accumulate(x, dy, factor);
   });
 }
 

@@ -7,11 +7,14 @@ import { describe, expect, it } from 'vitest';
 import {
   add,
   addBias,
+  addInto,
   attention,
+  checkpoint,
   crossEntropy,
   dropout,
   embedding,
   linear,
+  linearCrossEntropy,
   quantizedLinear,
   rmsNorm,
   rope,
@@ -68,6 +71,9 @@ function expectGradients(
 describe('the gradient of each operation equals its central differences', () => {
   it('add, with a factor on the second term', () => {
     expectGradients([normals(3, 4), normals(3, 4)], (t, [a, b]) => add(t, a!, b!, -1.7));
+  });
+  it('addInto, over what was made for it', () => {
+    expectGradients([normals(3, 4), normals(3, 4)], (t, [a, b]) => addInto(t, scale(t, a!, 2), b!, -1.7));
   });
   it('a variable that is used twice gets both gradients', () => {
     expectGradients([normals(3, 4)], (t, [x]) => add(t, scale(t, x!, 2), swiglu(t, x!, x!)));
@@ -131,7 +137,73 @@ describe('the gradient of each operation equals its central differences', () => 
     });
     expect([...gradient.slice(5, 10)]).toEqual([0, 0, 0, 0, 0]);
   });
+  it('linearCrossEntropy, in chunks, with ignored rows', () => {
+    const hidden = normals(7, 3);
+    const weight = normals(5, 3);
+    const targets = Int32Array.of(4, IGNORE_INDEX, 0, 2, IGNORE_INDEX, 2, 1);
+    const lossOf = (values: Float64Array[]) => {
+      const tape = new Tape(backend);
+      const [x, w] = [hidden, weight].map(({ shape }, i) => ({
+        value: backend.uploadExact(values[i]!, shape),
+        requiresGrad: true,
+      }));
+      const loss = linearCrossEntropy(tape, scale(tape, x!, 2), w!, targets, { chunkRows: 2 });
+      loss.backward(0.25);
+      const total = backend.readExact(loss.losses).reduce((a, b) => a + b, 0) * 0.25;
+      return { total, gradients: [x!, w!].map((v) => backend.readExact(tape.gradientOf(v) as Buffer)) };
+    };
+    const base = [hidden.data, weight.data];
+    const { gradients } = lossOf(base);
+    base.forEach((values, which) => {
+      values.forEach((value, i) => {
+        const at = (shifted: number) => {
+          const changed = base.map((array) => array.slice());
+          changed[which]![i] = shifted;
+          return lossOf(changed).total;
+        };
+        const difference = (at(value + 1e-5) - at(value - 1e-5)) / 2e-5;
+        expect(gradients[which]![i]).toBeCloseTo(difference, 8);
+      });
+    });
+  });
+  it('checkpoint, with dropout inside', () => {
+    expectGradients([normals(4, 5), normals(4, 5), normals(5, 5)], (t, [a, b, w]) =>
+      checkpoint(t, [a!, b!, w!], (inner, [x, y, weight]) =>
+        add(inner, swiglu(inner, dropout(inner, linear(inner, x, weight), 0.3), y), x),
+      ),
+    );
+  });
+  it('computations that are drawn at random, in which gradients meet in every way', () => {
+    for (let seed = 0; seed < 30; seed++) {
+      expectGradients([normals(3, 3), normals(3, 3)], (t, inputs) => randomComputation(t, inputs, seed));
+    }
+  });
 });
+
+/** Ten operations on whatever there is so far, then the sum of all that nothing else has used. */
+function randomComputation(tape: Tape, inputs: readonly Variable[], seed: number): Variable {
+  const draw = random(seed);
+  const made = [...inputs];
+  const used = new Set<Variable>();
+  const pick = () => {
+    const chosen = made[draw.integer(made.length)]!;
+    used.add(chosen);
+    return chosen;
+  };
+  const small = (x: Variable) => scale(tape, x, 0.5);
+  const operations: ((x: Variable) => Variable)[] = [
+    (x) => add(tape, x, pick()),
+    (x) => add(tape, x, pick(), -0.7),
+    (x) => add(tape, x, x),
+    (x) => addInto(tape, small(x), pick(), 0.3),
+    (x) => small(linear(tape, x, pick())),
+    (x) => small(linear(tape, x, x)),
+    (x) => swiglu(tape, x, pick()),
+    (x) => checkpoint(tape, [x, pick()], (t, [a, b]) => add(t, a, scale(t, b, 0.9))),
+  ];
+  for (let i = 0; i < 10; i++) made.push(operations[draw.integer(operations.length)]!(pick()));
+  return made.filter((variable) => !used.has(variable)).reduce((sum, variable) => add(tape, sum, variable));
+}
 
 describe('a tape', () => {
   it('computes no gradient for what needs none', () => {

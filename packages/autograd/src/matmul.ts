@@ -1,6 +1,7 @@
 // Products on the tape.
 import type { QuantizedBuffer } from '@qlora/backend';
-import type { Tape, Variable } from './tape';
+import type { Tape } from './tape';
+import type { Variable } from './variable';
 
 /**
  * x · Wᵀ for a dense weight: [M, in] by [out, in] gives [M, out]. A weight that needs no gradient gets none computed.
@@ -9,8 +10,8 @@ export function linear(tape: Tape, x: Variable, weight: Variable): Variable {
   const { backend } = tape;
   const value = backend.matmul(x.value, weight.value, { transposeB: true });
   return tape.record(value, [x, weight], (dy) => {
-    if (x.requiresGrad) tape.accumulate(x, backend.matmul(dy, weight.value));
-    if (weight.requiresGrad) tape.accumulate(weight, backend.matmul(dy, x.value, { transposeA: true }));
+    tape.accumulateProduct(x, dy, weight.value);
+    tape.accumulateProduct(weight, dy, x.value, { transposeA: true });
   });
 }
 

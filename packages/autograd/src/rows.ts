@@ -1,6 +1,7 @@
 // Operations by rows on the tape: normalization, rotation, look-up.
 import type { Buffer, RopeShape } from '@qlora/backend';
-import type { Tape, Variable } from './tape';
+import type { Tape } from './tape';
+import type { Variable } from './variable';
 
 /** Root mean square normalization of the rows of x [M, D] with weight [D]. */
 export function rmsNorm(tape: Tape, x: Variable, weight: Variable, epsilon: number): Variable {

@@ -1,12 +1,13 @@
 // Adapters in a model: put in, taken out, and refused whole.
-import { createReferenceBackend } from '@qlora/backend';
+import { createBackend } from '@qlora/backend';
 import { loraConfig, type StoredAdapter } from '@qlora/peft';
 import { random, type Tensor, tensor } from '@qlora/tensor';
-import { expect, it } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 import { addLora, applyAdapter, extractAdapter, type LlamaModel } from './index';
 import { allLogits, tinyModel } from './testing';
 
-const backend = createReferenceBackend();
+const backend = createBackend();
+afterAll(() => backend.dispose());
 const ids = [1, 4, 9, 16, 3];
 const config = loraConfig({ rank: 2, alpha: 4, targetModules: ['q_proj', 'down_proj'] });
 

@@ -1,12 +1,13 @@
 // Generating with a key-value cache: what a pass over the whole text would give, and where it ends.
 import { Tape } from '@qlora/autograd';
-import { createReferenceBackend } from '@qlora/backend';
+import { createBackend } from '@qlora/backend';
 import { QloraError } from '@qlora/tensor';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { type GenerateOptions, generate, greedy, KeyValueCache, type LlamaModel } from './index';
 import { allLogits, randomTensors, tinyModel } from './testing';
 
-const backend = createReferenceBackend();
+const backend = createBackend();
+afterAll(() => backend.dispose());
 const collect = async (model: LlamaModel, prompt: number[], options?: GenerateOptions) => {
   const ids: number[] = [];
   for await (const id of generate(model, prompt, options)) ids.push(id);

@@ -58,7 +58,7 @@ function lastLogits(model: LlamaModel, ids: readonly number[], cache: KeyValueCa
   return backend.scope(() => {
     const tape = new Tape(backend, { record: false });
     const tokens = backend.upload(Int32Array.from(ids), [ids.length]);
-    const hidden = model.hidden(tape, tokens, { batch: 1, sequenceLength: ids.length }, cache);
+    const hidden = model.hidden(tape, tokens, { batch: 1, sequenceLength: ids.length }, { cache });
     const last = backend.upload(Int32Array.of(ids.length - 1), [1]);
     return backend.read(model.logits(tape, hidden, last).value);
   });

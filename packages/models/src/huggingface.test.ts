@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Tape } from '@qlora/autograd';
-import { createReferenceBackend } from '@qlora/backend';
+import { createBackend } from '@qlora/backend';
 import { loadAdapter } from '@qlora/peft/node';
 import { bitsandbytesView } from '@qlora/safetensors';
 import { bytesOf } from '@qlora/tensor';
@@ -49,7 +49,7 @@ for (const [name, folder] of Object.entries(models)) {
   if (!existsSync(folder)) console.warn(`${name} is left out: ${folder} is not there`);
   describe.skipIf(!existsSync(folder))(name, () => {
     const golden = JSON.parse(readFileSync(goldenFile, 'utf8')) as Golden;
-    const backend = createReferenceBackend();
+    const backend = createBackend();
 
     it('gives the logits that transformers gives, to 1e-4', async () => {
       const checkpoint = await openCheckpoint(folder);

@@ -1,5 +1,5 @@
 // Which tensors make a Llama, and what is said of those that do not.
-import { createReferenceBackend } from '@qlora/backend';
+import { createBackend } from '@qlora/backend';
 import { memorySource, type Tensor, tensor } from '@qlora/tensor';
 import { describe, expect, it } from 'vitest';
 import { linearLayers, llamaFamily, llamaTensors, parseLlamaConfig } from './index';
@@ -46,7 +46,7 @@ describe('weights that are no match are refused before anything is loaded', () =
       return source.read(name);
     };
     const watched = { ...source, read };
-    return { reads, built: llamaFamily.build(createReferenceBackend(), config, watched) };
+    return { reads, built: llamaFamily.build(createBackend(), config, watched) };
   };
   const norm = 'model.layers.1.input_layernorm.weight';
   it.each<[(tensors: Map<string, Tensor>) => void, RegExp]>([

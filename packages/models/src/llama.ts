@@ -1,10 +1,13 @@
 // The Llama (Touvron et al. 2023): blocks of rotary grouped-query attention and SwiGLU with RMS norms before each, over
 // a residual stream. Rows are tokens; a batch of B sequences of S tokens is B·S rows.
 import {
-  add,
+  addInto,
   attention,
+  checkpoint,
   embedding,
+  type Loss,
   linear,
+  linearCrossEntropy,
   Parameter,
   rmsNorm,
   rope,
@@ -57,6 +60,17 @@ export interface BatchShape {
   readonly sequenceLength: number;
 }
 
+/** How hidden states are computed. */
+export interface HiddenOptions {
+  /** Keys and values of what came before, for a batch of one; this pass's are added to it. */
+  readonly cache?: KeyValueCache | undefined;
+  /**
+   * Keep the output of each block alone and compute blocks again in the backward pass: much less memory for about 40 %
+   * more time, and the same gradients. Default false.
+   */
+  readonly gradientCheckpointing?: boolean;
+}
+
 /** Rotary angles of the positions of one pass, [sequenceLength, headDim/2]. */
 interface Angles {
   readonly cos: Buffer;
@@ -89,13 +103,14 @@ export class LlamaModel {
   }
 
   /**
-   * Hidden states [B·S, hidden] after the last norm, for token ids [B·S] (i32).
+   * Hidden states [B·S, hidden] after the last norm, for token ids [B·S] (i32). On a tape that does not record, the
+   * temporary buffers of a block are gone before the next one.
    *
-   * @param cache keys and values of what came before, for a batch of one; this pass's are added to it.
    * @throws QloraError if the sequence is longer than the model's context.
    */
-  hidden(tape: Tape, ids: Buffer, shape: BatchShape, cache?: KeyValueCache): Variable {
-    const { config, weights } = this;
+  hidden(tape: Tape, ids: Buffer, shape: BatchShape, options: HiddenOptions = {}): Variable {
+    const { backend, config, weights } = this;
+    const { cache, gradientCheckpointing = false } = options;
     const offset = cache?.length ?? 0;
     if (offset + shape.sequenceLength > config.contextLength) {
       throw new QloraError({
@@ -106,19 +121,35 @@ export class LlamaModel {
     // The angles of this pass only: a model may claim a context of millions.
     const { cos, sin } = ropeTable(config, shape.sequenceLength, offset);
     const size = [shape.sequenceLength, config.headDim / 2];
-    const angles = { cos: this.backend.upload(cos, size), sin: this.backend.upload(sin, size) };
+    const angles = { cos: backend.upload(cos, size), sin: backend.upload(sin, size) };
+    /** The result, after which a pass that records nothing has no more use for x. */
+    const replace = (x: Variable, result: Variable): Variable => {
+      if (!tape.recording) backend.free(x.value);
+      return result;
+    };
     let x = embedding(tape, weights.embedding, ids);
     weights.blocks.forEach((block, index) => {
-      x = this.#block(tape, block, index, x, angles, shape, cache);
+      const body = (on: Tape, [input]: readonly [Variable]) =>
+        this.#block(on, block, index, input, angles, shape, cache);
+      const apart = gradientCheckpointing || !tape.recording;
+      x = replace(x, apart ? checkpoint(tape, [x], body) : body(tape, [x]));
     });
     if (cache) cache.length += shape.sequenceLength;
-    return rmsNorm(tape, x, weights.norm, config.normEpsilon);
+    return replace(x, rmsNorm(tape, x, weights.norm, config.normEpsilon));
   }
 
   /** Logits [M, vocabulary] of hidden states, or of some rows of them (i32 indices). */
   logits(tape: Tape, hidden: Variable, rows?: Buffer): Variable {
     const chosen = rows ? embedding(tape, hidden, rows) : hidden;
     return linear(tape, chosen, this.weights.output);
+  }
+
+  /**
+   * Cross entropy of hidden states against the ids that follow, IGNORE_INDEX where nothing is to be predicted. Logits are
+   * there a few rows at a time ({@link linearCrossEntropy}), and the losses are those of the rows that count.
+   */
+  loss(tape: Tape, hidden: Variable, targets: Int32Array): Loss {
+    return linearCrossEntropy(tape, hidden, this.weights.output, targets);
   }
 
   #block(
@@ -128,20 +159,21 @@ export class LlamaModel {
     x: Variable,
     angles: Angles,
     shape: BatchShape,
-    cache?: KeyValueCache,
+    cache: KeyValueCache | undefined,
   ): Variable {
     const { config } = this;
     const p = block.projections;
     const normed = rmsNorm(tape, x, block.inputNorm, config.normEpsilon);
     const attended = this.#attend(tape, p, index, normed, angles, shape, cache);
-    const middle = add(tape, x, p['self_attn.o_proj'].forward(tape, attended));
+    // Into the layer's own output, which nothing else needs; not into x, which the norm's backward needs.
+    const middle = addInto(tape, p['self_attn.o_proj'].forward(tape, attended), x);
     const inner = rmsNorm(tape, middle, block.postAttentionNorm, config.normEpsilon);
     const gated = swiglu(
       tape,
       p['mlp.gate_proj'].forward(tape, inner),
       p['mlp.up_proj'].forward(tape, inner),
     );
-    return add(tape, middle, p['mlp.down_proj'].forward(tape, gated));
+    return addInto(tape, p['mlp.down_proj'].forward(tape, gated), middle);
   }
 
   #attend(
@@ -151,12 +183,16 @@ export class LlamaModel {
     x: Variable,
     { cos, sin }: Angles,
     { batch, sequenceLength }: BatchShape,
-    cache?: KeyValueCache,
+    cache: KeyValueCache | undefined,
   ): Variable {
     const { heads, keyHeads, headDim } = this.config;
     const offset = cache?.length ?? 0;
-    const rotate = (y: Variable, count: number) =>
-      rope(tape, y, cos, sin, { heads: count, headDim, sequenceLength, offset: 0 });
+    const rotate = (y: Variable, count: number) => {
+      const rotated = rope(tape, y, cos, sin, { heads: count, headDim, sequenceLength, offset: 0 });
+      // Rotating back needs only the gradient.
+      this.backend.free(y.value);
+      return rotated;
+    };
     const q = rotate(p['self_attn.q_proj'].forward(tape, x), heads);
     let k = rotate(p['self_attn.k_proj'].forward(tape, x), keyHeads);
     let v = p['self_attn.v_proj'].forward(tape, x);

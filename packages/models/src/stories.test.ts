@@ -1,6 +1,6 @@
 // A real trained model tells the story that its author published with it (../shared, beside the repository).
 import { existsSync } from 'node:fs';
-import { createReferenceBackend } from '@qlora/backend';
+import { createBackend } from '@qlora/backend';
 import { describe, expect, it } from 'vitest';
 import { generate, loadModel } from './index';
 import { openCheckpoint } from './node';
@@ -18,7 +18,7 @@ describe.skipIf(!existsSync(folder))('stories260K', () => {
     const { tokenizer } = checkpoint;
     const prompt = tokenizer.encode('Once upon a time');
     expect(prompt).toEqual([1, 403, 407, 261, 378]);
-    const model = await loadModel(createReferenceBackend(), checkpoint);
+    const model = await loadModel(createBackend(), checkpoint);
     const ids = [...prompt];
     const story = tokenizer.encode(STORY);
     for await (const id of generate(model, prompt, { maxTokens: story.length - prompt.length })) ids.push(id);
@@ -28,7 +28,7 @@ describe.skipIf(!existsSync(folder))('stories260K', () => {
 
   it('in 4 bits is near, but not the same', async () => {
     const checkpoint = await openCheckpoint(folder);
-    const backend = createReferenceBackend();
+    const backend = createBackend();
     const ids = checkpoint.tokenizer.encode(STORY.slice(0, 100));
     const dense = await allLogits(await loadModel(backend, checkpoint), ids);
     const quantized = await allLogits(await loadModel(backend, checkpoint, { quantize: {} }), ids);

@@ -17,7 +17,10 @@ export interface LinearInfo {
 export interface Adapter {
   /** What training may change. */
   readonly parameters: readonly Parameter[];
-  /** The adapted output, from the layer's input [M, in] and its own output [M, out]. */
+  /**
+   * The adapted output, from the layer's input [M, in] and its own output [M, out]. That output was made for the adapter,
+   * which may write over it. What is returned may be written over in turn, so no backward may need its content.
+   */
   forward(tape: Tape, x: Variable, output: Variable): Variable;
   /** Its tensors as PEFT stores them, by the part of the key after the module: `lora_A.weight`. */
   state(): Promise<Map<string, Tensor>>;

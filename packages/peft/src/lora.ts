@@ -1,9 +1,10 @@
 // LoRA: y = W·x + scaling · B·(A·x), W frozen. Initialization as PEFT's default (peft/tuners/lora/layer.py,
 // reset_lora_parameters): A uniform in ±1/√in (Kaiming with a = √5), B zero, so that a fresh adapter changes nothing.
-import { add, dropout, linear, Parameter } from '@qlora/autograd';
+import { Parameter } from '@qlora/autograd';
 import { QloraError, type Random, type Tensor, tensor, toFloat32 } from '@qlora/tensor';
 import type { AdapterMethod, LinearInfo } from './contract';
 import { type LoraConfig, loraScaling, parseLoraConfig, writeLoraConfig } from './lora-config';
+import { loraForward } from './lora-forward';
 import { matchTargetModules } from './target-modules';
 
 const A = 'lora_A.weight';
@@ -25,9 +26,7 @@ export const lora: AdapterMethod<LoraConfig> = {
     const scaling = loraScaling(config);
     return {
       parameters: [a, b],
-      forward(tape, x, output) {
-        return add(tape, output, linear(tape, linear(tape, dropout(tape, x, p), a), b), scaling);
-      },
+      forward: (tape, x, output) => loraForward(tape, x, output, { a, b, scaling, dropout: p }),
       async state() {
         return new Map<string, Tensor>([
           [A, tensor('f32', [rank, inFeatures], await backend.read(a.value))],

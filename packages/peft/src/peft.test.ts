@@ -1,7 +1,7 @@
 // LoRA's configuration, targets, initialization and merging. That PEFT computes the same with the same files is shown by
 // the goldens of `@qlora/models`.
 import { Tape } from '@qlora/autograd';
-import { createReferenceBackend } from '@qlora/backend';
+import { createBackend } from '@qlora/backend';
 import { memorySource, QloraError, random, tensor } from '@qlora/tensor';
 import { describe, expect, it } from 'vitest';
 import {
@@ -96,7 +96,7 @@ describe('target modules', () => {
 
 describe('a fresh adapter', () => {
   it('changes nothing at first: B is zero, A within ±1/√in', async () => {
-    const backend = createReferenceBackend();
+    const backend = createBackend();
     const adapter = lora.attach(config, layer, backend, random(1));
     const state = await adapter.state();
     expect([...(state.get('lora_B.weight')?.data ?? [1])].every((x) => x === 0)).toBe(true);
@@ -105,7 +105,7 @@ describe('a fresh adapter', () => {
     expect(new Set(values).size).toBe(10);
   });
   it('does not depend on which other layers are adapted', async () => {
-    const backend = createReferenceBackend();
+    const backend = createBackend();
     const make = async (rng = random(1)) => {
       lora.attach(config, { ...layer, name: 'other' }, backend, rng);
       return (await lora.attach(config, layer, backend, rng).state()).get('lora_A.weight');
@@ -117,7 +117,7 @@ describe('a fresh adapter', () => {
 
 describe('a trained adapter', () => {
   it('adds scaling · B·(A·x) on the way, which is what merging adds to the weight', async () => {
-    const backend = createReferenceBackend();
+    const backend = createBackend();
     const x = tensor('f32', [1, 5], Float32Array.of(1, 2, -1, 0.5, 3));
     const tape = new Tape(backend, { record: false });
     const variable = (shape: number[], data: Float32Array) => tape.constant(backend.upload(data, shape));

@@ -31,16 +31,23 @@ export abstract class Linear implements LinearInfo {
     return [];
   }
 
-  /** x · Wᵀ. */
+  /** x · Wᵀ, in a buffer of its own whose content no backward needs. */
   protected abstract product(tape: Tape, x: Variable): Variable;
 
   /** The base weight in f32, [out, in], as the forward pass sees it: dequantized if it is quantized. */
   abstract weight(): Promise<Float32Array>;
 
-  /** The layer's output [M, out] for x [M, in], the adapter's part included. */
+  /**
+   * The layer's output [M, out] for x [M, in], the adapter's part included. Its buffer is the caller's, who may write over
+   * it or free it: no backward needs its content.
+   */
   forward(tape: Tape, x: Variable): Variable {
-    const product = this.product(tape, x);
-    const output = this.#bias ? addBias(tape, product, this.#bias) : product;
+    let output = this.product(tape, x);
+    if (this.#bias) {
+      const biased = addBias(tape, output, this.#bias);
+      tape.backend.free(output.value);
+      output = biased;
+    }
     return this.adapter ? this.adapter.forward(tape, x, output) : output;
   }
 }

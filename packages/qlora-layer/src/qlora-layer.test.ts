@@ -1,9 +1,9 @@
 // The layer of QLoRA: what its forward computes, what its backward reaches, and what it leaves alone.
 import { Tape } from '@qlora/autograd';
-import { createReferenceBackend } from '@qlora/backend';
+import { createBackend } from '@qlora/backend';
 import { dequantizeTensor, quantizeTensor } from '@qlora/quant-strategies';
 import { random, tensor } from '@qlora/tensor';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { DenseLinear, presetAllLinear, presetQvOnly, QuantizedLinear, qloraConfig } from './index';
 
 const rng = random(9);
@@ -15,7 +15,8 @@ const normals = (...shape: number[]) =>
   );
 const weight = normals(6, 43);
 const x = normals(4, 43);
-const backend = createReferenceBackend();
+const backend = createBackend();
+afterAll(() => backend.dispose());
 
 describe('QuantizedLinear', () => {
   it('computes x · dequant(W)ᵀ plus the bias, and holds the weight in 4 bits', async () => {
@@ -53,6 +54,19 @@ describe('QuantizedLinear', () => {
     const [a, b] = await Promise.all(parameters.map(({ gradient }) => gradient && backend.read(gradient)));
     expect(a?.every((g) => g === 0)).toBe(true);
     expect(b?.some((g) => g !== 0)).toBe(true);
+  });
+
+  it('leaves its output behind and nothing else, bias and adapter included, where nothing is recorded', async () => {
+    const bias = { value: backend.upload(normals(6).data, [6]), requiresGrad: false };
+    const layer = QuantizedLinear.fromWeight(backend, 'layer', weight, {}, bias);
+    layer.addLora({ rank: 2, dropout: 0.1 }, random(1));
+    await backend.scope(() => {
+      const input = { value: backend.upload(x.data, [4, 43]), requiresGrad: false };
+      const before = backend.memory().current;
+      const { value } = layer.forward(new Tape(backend, { record: false }), input);
+      expect(value.shape).toEqual([4, 6]);
+      expect(backend.memory().current - before).toBe(4 * 4 * 6);
+    });
   });
 
   it('records nothing where nothing trains', () => {

@@ -13,6 +13,26 @@ export interface Batch {
   readonly tokens: number;
 }
 
+/**
+ * A batch that takes as much memory as any of so many examples: all as long as the longest, and as many tokens to learn as
+ * can be. Its content is zeros.
+ */
+export function largestBatch(examples: readonly Example[], batchSize: number): Batch {
+  const lengthOf = ({ input }: Example) => input.length;
+  const most = (of: (example: Example) => number) => examples.reduce((max, one) => Math.max(max, of(one)), 0);
+  const sequenceLength = most(lengthOf);
+  const rows = batchSize * sequenceLength;
+  const full = examples.every((example) => learnt(example.target) === sequenceLength);
+  // Where some rows are left out the others are picked, which takes memory too: all rows but one take the most.
+  const tokens = full ? rows : Math.min(batchSize * most(({ target }) => learnt(target)), rows - 1);
+  const target = new Int32Array(rows).fill(IGNORE_INDEX).fill(0, 0, tokens);
+  return { input: new Int32Array(rows), target, batch: batchSize, sequenceLength, tokens };
+}
+
+/** Targets that are not ignored. */
+const learnt = (target: Int32Array): number =>
+  target.reduce((count, id) => (id === IGNORE_INDEX ? count : count + 1), 0);
+
 /** Puts examples into one batch. */
 export function makeBatch(examples: readonly Example[]): Batch {
   const sequenceLength = Math.max(...examples.map((example) => example.input.length));
@@ -22,7 +42,5 @@ export function makeBatch(examples: readonly Example[]): Batch {
     input.set(example.input, row * sequenceLength);
     target.set(example.target, row * sequenceLength);
   });
-  let tokens = 0;
-  for (const id of target) if (id !== IGNORE_INDEX) tokens++;
-  return { input, target, batch: examples.length, sequenceLength, tokens };
+  return { input, target, batch: examples.length, sequenceLength, tokens: learnt(target) };
 }

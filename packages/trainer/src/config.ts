@@ -22,6 +22,11 @@ export interface TrainingConfig {
   readonly maxGradNorm: number;
   /** Decoupled weight decay. Default 0. */
   readonly weightDecay: number;
+  /**
+   * Keep the outputs of the model's blocks alone and compute the blocks again in the backward pass: much less memory for
+   * about 40 % more time, and the same result, byte for byte. Default false.
+   */
+  readonly gradientCheckpointing: boolean;
   /** Seed of data order, dropout and fresh adapters. Default 0. */
   readonly seed: number;
 }
@@ -36,6 +41,7 @@ export const defaultTrainingConfig: TrainingConfig = {
   warmup: 0.03,
   maxGradNorm: 1,
   weightDecay: 0,
+  gradientCheckpointing: false,
   seed: 0,
 };
 
@@ -63,6 +69,7 @@ export function trainingConfig(options: Partial<TrainingConfig> = {}): TrainingC
   check(config.warmup >= 0, 'warmup', 'use a number of steps, or a part of all steps below 1');
   check(config.maxGradNorm >= 0, 'maxGradNorm', 'use 0 (no clipping) or more');
   check(config.weightDecay >= 0, 'weightDecay', 'use 0 or more');
+  check(typeof config.gradientCheckpointing === 'boolean', 'gradientCheckpointing', 'use true or false');
   check(Number.isFinite(config.seed), 'seed', 'use a number');
   return config;
 }

@@ -1,7 +1,7 @@
 // Cross entropy by hand on a tiny model, and on a real one against a published number (../shared, beside the repository).
 import { existsSync, readFileSync } from 'node:fs';
 import { Tape } from '@qlora/autograd';
-import { createReferenceBackend } from '@qlora/backend';
+import { createBackend } from '@qlora/backend';
 import { loadModel } from '@qlora/models';
 import { openCheckpoint } from '@qlora/models/node';
 import { describe, expect, it } from 'vitest';
@@ -13,7 +13,7 @@ if (!existsSync(shared)) console.warn(`stories260K is left out: ${shared} is not
 
 describe('evaluating', () => {
   it('is the mean over all tokens of −log softmax, not over sequences, and leaves ignored ones out', async () => {
-    const backend = createReferenceBackend();
+    const backend = createBackend();
     const model = await tinyModel(backend);
     const examples = randomExamples([5, 2, 9]);
     examples[2]?.target.fill(-100, 0, 4);
@@ -45,7 +45,7 @@ describe('evaluating', () => {
     ]);
   });
   it('changes nothing and leaves no memory behind', async () => {
-    const backend = createReferenceBackend();
+    const backend = createBackend();
     const model = await tinyModel(backend);
     const before = backend.memory().current;
     const examples = randomExamples([5, 2]);
@@ -58,7 +58,7 @@ it.skipIf(!existsSync(shared))(
   'stories260K has 4.1575 ± 0.0005 nats on the first six windows of 255 tokens of tinyshakespeare',
   async () => {
     const checkpoint = await openCheckpoint(`${shared}/models/stories260K`);
-    const model = await loadModel(createReferenceBackend(), checkpoint);
+    const model = await loadModel(createBackend(), checkpoint);
     // More than six windows' worth of the text; its first windows are those of the whole.
     const text = readFileSync(`${shared}/data/tinyshakespeare.txt`, 'utf8').slice(0, 20000);
     const windows = loadExamples(text, 'tinyshakespeare.txt', checkpoint.tokenizer, 255).slice(0, 6);

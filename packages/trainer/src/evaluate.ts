@@ -1,5 +1,5 @@
 // How well a model predicts a text.
-import { crossEntropy, Tape } from '@qlora/autograd';
+import { Tape } from '@qlora/autograd';
 import type { LlamaModel } from '@qlora/models';
 import { makeBatch } from './batch';
 import type { Example } from './dataset';
@@ -32,9 +32,7 @@ export async function evaluate(
       const tape = new Tape(backend, { record: false });
       const rows = [batch.input.length];
       const hidden = model.hidden(tape, backend.upload(batch.input, rows), batch);
-      return backend.read(
-        crossEntropy(tape, model.logits(tape, hidden), backend.upload(batch.target, rows)).losses,
-      );
+      return backend.read(model.loss(tape, hidden, batch.target).losses);
     });
     for (const loss of losses) total += loss;
     tokens += batch.tokens;

@@ -1,11 +1,12 @@
 // AdamW against the algorithm as Loshchilov and Hutter (2019) write it, in f64.
 import { Parameter } from '@qlora/autograd';
-import { createReferenceBackend } from '@qlora/backend';
+import { createBackend } from '@qlora/backend';
 import { random } from '@qlora/tensor';
-import { expect, it } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 import { AdamW, type AdamWOptions } from './index';
 
-const backend = createReferenceBackend();
+const backend = createBackend();
+afterAll(() => backend.dispose());
 const start = [0.5, -1.5, 2, 0];
 const make = (options: AdamWOptions = {}, values = start) => {
   const parameter = new Parameter('p', backend.upload(Float32Array.from(values), [values.length]));

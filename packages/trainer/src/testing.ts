@@ -1,5 +1,5 @@
 // What the tests of this package share: a random tiny Llama, and a tokenizer of letters.
-import type { Backend } from '@qlora/backend';
+import { type Backend, createReferenceBackend } from '@qlora/backend';
 import {
   type ChatMessage,
   type LlamaModel,
@@ -8,7 +8,7 @@ import {
   parseLlamaConfig,
   type Tokenizer,
 } from '@qlora/models';
-import { memorySource, random, type Tensor, tensor } from '@qlora/tensor';
+import { elementCount, memorySource, random, type Tensor, tensor } from '@qlora/tensor';
 import type { Example } from './dataset';
 
 /** A random model of one layer with 12 tokens and a context of 32. */
@@ -38,6 +38,48 @@ export function tinyModel(backend: Backend, seed = 1): Promise<LlamaModel> {
     );
   }
   return llamaFamily.build(backend, config, memorySource(tensors));
+}
+
+/** The backend, and the bytes of each plan that it is asked for. */
+export function notingPlans(made: Backend): { backend: Backend; plans: number[] } {
+  const plans: number[] = [];
+  const backend: Backend = {
+    ...made,
+    async plan(body) {
+      const bytes = (await made.plan?.(body)) ?? Number.NaN;
+      plans.push(bytes);
+      return bytes;
+    },
+  };
+  return { backend, plans };
+}
+
+/** A reference backend that plans as the contract says: nothing is computed, and what was there before stays. */
+export function planningReference(): Backend {
+  const reference = createReferenceBackend();
+  let planning = false;
+  const unless =
+    <A extends unknown[]>(operation: (...args: A) => void) =>
+    (...args: A): void => {
+      if (!planning) operation(...args);
+    };
+  return {
+    ...reference,
+    read: async (buffer) =>
+      planning ? new Float32Array(elementCount(buffer.shape)) : reference.read(buffer),
+    write: unless(reference.write),
+    fill: unless(reference.fill),
+    addInto: unless(reference.addInto),
+    matmulInto: unless(reference.matmulInto),
+    adamw: unless(reference.adamw),
+    async plan(body) {
+      const before = reference.memory().current;
+      planning = true;
+      await body();
+      planning = false;
+      return reference.memory().peak - before;
+    },
+  };
 }
 
 /** Sequences of random tokens below 12, of the given lengths. */

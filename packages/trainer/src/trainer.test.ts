@@ -1,19 +1,21 @@
 // The training loop: what a step is, and that the same seed gives the same bytes.
-import { createReferenceBackend } from '@qlora/backend';
+import { createBackend, createReferenceBackend } from '@qlora/backend';
 import { addLora, type LlamaModel } from '@qlora/models';
 import { loraConfig } from '@qlora/peft';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import {
   type Example,
   evaluate,
+  largestBatch,
   makeBatch,
   QLoRATrainer,
   type StepMetrics,
   type TrainingConfig,
 } from './index';
-import { randomExamples, tinyModel } from './testing';
+import { notingPlans, planningReference, randomExamples, tinyModel } from './testing';
 
-const backend = createReferenceBackend();
+const backend = createBackend();
+afterAll(() => backend.dispose());
 const examples = randomExamples([6, 9, 4, 12, 7, 9, 3, 8]);
 
 interface Run {
@@ -134,6 +136,80 @@ describe('clipping', () => {
   });
 });
 
+describe('gradient checkpointing', () => {
+  it('changes not a byte, with dropout and accumulation', async () => {
+    const options = { seed: 3, gradientAccumulation: 2, batchSize: 2 };
+    const plain = await run(options, { dropout: 0.2 });
+    const checkpointed = await run({ ...options, gradientCheckpointing: true }, { dropout: 0.2 });
+    expect(checkpointed.values).toEqual(plain.values);
+    expect(checkpointed.steps.map(({ loss }) => loss)).toEqual(plain.steps.map(({ loss }) => loss));
+  });
+});
+
+describe.each([
+  ['the reference, were it to plan', planningReference],
+  ['wasm', () => createBackend({ backend: 'wasm' })],
+])('the plan of memory on %s', (_, make) => {
+  const start = async (data = examples, options: Partial<TrainingConfig> = {}) => {
+    const { backend: planning, plans } = notingPlans(make());
+    const model = await tinyModel(planning);
+    const parameters = addLora(model, loraConfig({ rank: 2, dropout: 0.2 }), 0);
+    const config = { steps: 3, batchSize: 2, learningRate: 0.02, ...options };
+    return { planning, plans, parameters, trainer: new QLoRATrainer(model, parameters, data, config) };
+  };
+
+  it('is made before the first step, once', async () => {
+    const { planning, plans, trainer } = await start();
+    const modelBytes = planning.memory().current;
+    expect(await trainer.plan()).toEqual({ modelBytes, stepBytes: plans[0] });
+    for await (const _ of trainer.run()) expect(plans).toHaveLength(1);
+    expect(await trainer.plan()).toEqual({ modelBytes, stepBytes: plans[0] });
+    const unasked = await start();
+    await unasked.trainer.step();
+    expect(unasked.plans).toEqual(plans);
+  });
+  it('covers every step, whatever its batch', async () => {
+    // Masked rows, and lengths that differ: the longest is not the one with most to learn.
+    const data = randomExamples([6, 19, 4, 12, 7, 9, 3, 8]);
+    data[1]?.target.fill(-100, 0, 15);
+    const { planning, plans, trainer } = await start(data, { steps: 16 });
+    await trainer.plan();
+    const model = planning.memory().current;
+    for await (const _ of trainer.run())
+      expect(planning.memory().peak - model).toBeLessThanOrEqual(plans[0] ?? 0);
+  });
+  it('changes nothing', async () => {
+    const trained = async (plan: boolean) => {
+      const { planning, parameters, trainer } = await start();
+      if (!plan) (planning as { plan?: unknown }).plan = undefined;
+      const told: unknown[] = [];
+      for await (const { seconds, ...metrics } of trainer.run()) told.push(metrics);
+      for (const { value } of parameters) told.push(await planning.read(value));
+      return told;
+    };
+    expect(await trained(true)).toEqual(await trained(false));
+  });
+});
+
+describe('the plan of memory', () => {
+  it('is for a batch of the longest sequences', () => {
+    const lengths = (...all: number[]) => randomExamples(all);
+    expect(largestBatch(lengths(4, 4), 3)).toMatchObject({ batch: 3, sequenceLength: 4, tokens: 12 });
+    // A row may be padding, so rows may have to be picked.
+    expect(largestBatch(lengths(4, 3), 3)).toMatchObject({ batch: 3, sequenceLength: 4, tokens: 11 });
+    const masked = lengths(4, 2);
+    masked[0]?.target.fill(-100, 0, 3);
+    expect(largestBatch(masked, 3)).toMatchObject({ batch: 3, sequenceLength: 4, tokens: 6 });
+    const { input, target } = largestBatch(masked, 3);
+    expect([input.length, target.length, target.filter((id) => id !== -100).length]).toEqual([12, 12, 6]);
+  });
+  it('is none where the backend does not plan', async () => {
+    const model = await tinyModel(createReferenceBackend());
+    const parameters = addLora(model, loraConfig({ rank: 1 }), 0);
+    expect(await new QLoRATrainer(model, parameters, examples, { steps: 1 }).plan()).toBeUndefined();
+  });
+});
+
 describe('the schedule', () => {
   it('is what the steps tell, with a warm-up that begins above 0', async () => {
     const rates = async (options: Partial<TrainingConfig>) =>
@@ -240,6 +316,7 @@ describe('what is refused', () => {
     [{ warmup: -1 }, /warmup is -1/],
     [{ maxGradNorm: Number.NaN }, /maxGradNorm is NaN/],
     [{ weightDecay: -0.1 }, /weightDecay is -0\.1/],
+    [{ gradientCheckpointing: 'yes' as never }, /gradientCheckpointing is yes\. Use true or false/],
     [{ seed: Number.NaN }, /seed is NaN/],
   ])('a configuration of %j', async (options, message) => {
     await expect(run(options)).rejects.toThrow(message);

@@ -1,9 +1,9 @@
 // The training loop: batches in a seeded order, gradients added up over micro-batches, clipped by their global norm, one
 // AdamW step. It owns the optimizer's state and nothing else; what to do with the numbers is the caller's.
-import { crossEntropy, type Parameter, Tape } from '@qlora/autograd';
+import { type Parameter, Tape } from '@qlora/autograd';
 import type { LlamaModel } from '@qlora/models';
 import { permutation, QloraError, random } from '@qlora/tensor';
-import { type Batch, makeBatch } from './batch';
+import { type Batch, largestBatch, makeBatch } from './batch';
 import { type TrainingConfig, trainingConfig } from './config';
 import type { Example } from './dataset';
 import { AdamW } from './optimizer';
@@ -26,6 +26,14 @@ export interface StepMetrics {
   readonly seconds: number;
 }
 
+/** What a run takes of the backend's memory, in bytes. */
+export interface MemoryPlan {
+  /** Weights, adapters and the optimizer's state. */
+  readonly modelBytes: number;
+  /** The most that a step takes on top, while it runs. */
+  readonly stepBytes: number;
+}
+
 /**
  * Trains the given parameters of a model.
  *
@@ -43,6 +51,7 @@ export class QLoRATrainer {
   #order: Uint32Array = new Uint32Array(0);
   #position = 0;
   #epoch = 0;
+  #plan: Promise<MemoryPlan | undefined> | undefined;
 
   /** @throws QloraError for a configuration that is wrong, no parameters, or no examples. */
   constructor(
@@ -64,6 +73,16 @@ export class QLoRATrainer {
     this.#optimizer = new AdamW(model.backend, parameters, { weightDecay });
   }
 
+  /**
+   * What the run will take of memory, which the backend sets aside. The first step does this if nobody asked before.
+   * @returns undefined where the backend does not plan (`reference`).
+   * @throws QloraError if there is not so much memory.
+   */
+  plan(): Promise<MemoryPlan | undefined> {
+    this.#plan ??= this.#makePlan();
+    return this.#plan;
+  }
+
   /** Takes all steps, yielding after each. Leaving the loop early is fine. */
   async *run(): AsyncGenerator<StepMetrics, void, undefined> {
     while (this.#optimizer.steps < this.totalSteps) yield await this.step();
@@ -71,6 +90,7 @@ export class QLoRATrainer {
 
   /** Takes one step. @throws QloraError if the loss or the gradients are no longer finite. */
   async step(): Promise<StepMetrics> {
+    await this.plan();
     const start = performance.now();
     const { learningRate: peak, schedule, maxGradNorm, gradientAccumulation } = this.config;
     const batches = Array.from({ length: gradientAccumulation }, () => this.#nextBatch());
@@ -115,16 +135,25 @@ export class QLoRATrainer {
       // Each micro-batch of each step draws its own dropout.
       const draw = this.#optimizer.steps * this.config.gradientAccumulation + index;
       const tape = new Tape(backend, { seed: (this.config.seed + Math.imul(draw, 0x9e3779b1)) >>> 0 });
-      const rows = [batch.input.length];
-      const hidden = model.hidden(tape, backend.upload(batch.input, rows), batch);
-      const { losses, backward } = crossEntropy(
-        tape,
-        model.logits(tape, hidden),
-        backend.upload(batch.target, rows),
-      );
+      const { gradientCheckpointing } = this.config;
+      const ids = backend.upload(batch.input, [batch.input.length]);
+      const hidden = model.hidden(tape, ids, batch, { gradientCheckpointing });
+      const { losses, backward } = model.loss(tape, hidden, batch.target);
       backward(1 / tokens);
       return sum(await backend.read(losses));
     });
+  }
+
+  async #makePlan(): Promise<MemoryPlan | undefined> {
+    const { backend } = this.#model;
+    if (!backend.plan) return undefined;
+    const modelBytes = backend.memory().current;
+    const batch = largestBatch(this.#examples, this.config.batchSize);
+    const stepBytes = await backend.plan(async () => {
+      await this.#accumulate(batch, batch.tokens, 0);
+      await this.#optimizer.gradientNorm();
+    });
+    return { modelBytes, stepBytes };
   }
 
   #nextBatch(): Batch {

@@ -100,6 +100,13 @@ describe('memory', () => {
   });
 });
 
+it('heads that are longer than the scratch memory allows are refused', () => {
+  const backend = createBackend({ backend: 'wasm', threads: 1 });
+  const shape = { batch: 1, queryLength: 1, keyLength: 1, heads: 1, keyHeads: 1, headDim: 1025, scale: 1 };
+  const x = backend.zeros([1, 1025]);
+  expect(() => backend.attention(x, x, x, shape)).toThrow(/attention: head dimension 1025 is above 1024/);
+});
+
 describe('createBackend', () => {
   it('takes the reference when asked to', async () => {
     const backend = createBackend({ backend: 'reference' });

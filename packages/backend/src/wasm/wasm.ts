@@ -8,6 +8,7 @@ import type { Compute } from '@qlora/kernels';
 import { elementCount, type Shape } from '@qlora/tensor';
 import type { Backend, Buffer, QuantizedBuffer } from '../contract';
 import {
+  check,
   checkAdamW,
   checkAddBias,
   checkAttention,
@@ -90,6 +91,12 @@ export function wasmBackend(compute: Compute): Backend {
     else if (!memory.planning && weight.decode) memory.view(out).set(weight.decode());
     return out;
   };
+  /** A block of queries and keys has to fit a thread's scratch memory. */
+  const checkHead = (operation: string, headDim: number) => {
+    const most = compute.call('attentionHeadDimLimit');
+    const fix = 'use the reference backend';
+    check(headDim <= most, operation, () => `head dimension ${headDim} is above ${most}`, fix);
+  };
   const product = (
     target: Buffer,
     a: Buffer,
@@ -164,7 +171,7 @@ export function wasmBackend(compute: Compute): Backend {
           const shape = { rows, inner: inFeatures, columns: outFeatures };
           const how = { transposeA: false, transposeB: true, scale: 1, add: false };
           product(out, x, decoded(weightOf(weight)), shape, how);
-        } else if (rows === 1 && hasVectorForm) {
+        } else if (rows === 1 && hasVectorForm && inFeatures <= compute.call('vectorLimit')) {
           const pairs = create([inFeatures]);
           run('splitPairs', [floats(x), pairs.address], inFeatures / 32, inFeatures);
           const grain = Math.max(1, Math.ceil(PRODUCT_GRAIN / 4 / inFeatures));
@@ -299,6 +306,7 @@ export function wasmBackend(compute: Compute): Backend {
     },
     attention(q, k, v, shape) {
       checkAttention('attention', q, k, v, shape);
+      checkHead('attention', shape.headDim);
       const { batch, queryLength, keyLength, heads, keyHeads, headDim, scale } = shape;
       const out = like(q);
       const logSumExp = create([batch * queryLength, heads]);
@@ -311,6 +319,7 @@ export function wasmBackend(compute: Compute): Backend {
     },
     attentionBackward(dOut, q, k, v, out, logSumExp, shape) {
       checkAttentionBackward(dOut, q, k, v, out, logSumExp, shape);
+      checkHead('attentionBackward', shape.headDim);
       const { batch, queryLength, keyLength, heads, keyHeads, headDim, scale } = shape;
       const [dQ, dK, dV] = [like(q), like(k), like(v)];
       const how = [queryLength, keyLength, heads, keyHeads, headDim, scale];
