@@ -75,6 +75,7 @@ interface Table {
   readonly elsewhere?: Readonly<Record<string, string>>;
 }
 const outputTests = 'bad-output.test.ts';
+const computeTests = 'compute.test.ts';
 const tables: Record<string, Table> = {
   quantize: {
     args: [model],
@@ -110,6 +111,8 @@ const tables: Record<string, Table> = {
       '--warmup': ['3'],
       '--max-grad-norm': ['0.1'],
       '--weight-decay': ['0.5'],
+      '--gradient-checkpointing': [],
+      '--backend': ['reference'],
       '--seed': ['1'],
       '--scheme': ['fp4'],
       '--block-size': ['128'],
@@ -117,7 +120,12 @@ const tables: Record<string, Table> = {
       '--eval-data': [other],
       '--config': [config],
     },
-    elsewhere: { '--out': outputTests, '--overwrite': outputTests, '--epochs': 'below' },
+    elsewhere: {
+      '--out': outputTests,
+      '--overwrite': outputTests,
+      '--epochs': 'below',
+      '--threads': computeTests,
+    },
   },
   eval: {
     args: [model, '--data', text],
@@ -126,7 +134,9 @@ const tables: Record<string, Table> = {
       '--adapter': [adapters[0]],
       '--sequence-length': ['8'],
       '--limit': ['1'],
+      '--backend': ['reference'],
     },
+    elsewhere: { '--threads': computeTests },
   },
   generate: {
     args: [model, '--prompt', 'the', '--max-tokens', '30', '--temperature', '1.5'],
@@ -137,7 +147,9 @@ const tables: Record<string, Table> = {
       '--temperature': ['0'],
       '--top-p': ['0.3'],
       '--seed': ['2'],
+      '--backend': ['reference'],
     },
+    elsewhere: { '--threads': computeTests },
   },
   merge: {
     args: [model, '--adapter', adapters[0]],

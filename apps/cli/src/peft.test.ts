@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Tape } from '@qlora/autograd';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { load } from './load';
+import { withModel } from './load';
 import { silentReporter } from './reporter';
 import { merge } from './verbs/merge';
 import { quantize } from './verbs/quantize';
@@ -16,13 +16,14 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 const models = { stories260K: `${root}../shared/models/stories260K`, demo: `${root}apps/demo/model` };
 
 /** Logits after the last of `ids`. */
-async function lastLogits(folder: string, ids: readonly number[], adapter?: string): Promise<number[]> {
-  const { model, backend } = await load(folder, { adapter }, silentReporter);
-  const tape = new Tape(backend, { record: false });
-  const sequence = { batch: 1, sequenceLength: ids.length };
-  const hidden = model.hidden(tape, backend.upload(Int32Array.from(ids), [ids.length]), sequence);
-  const last = backend.upload(Int32Array.of(ids.length - 1), [1]);
-  return [...(await backend.read(model.logits(tape, hidden, last).value))];
+function lastLogits(folder: string, ids: readonly number[], adapter?: string): Promise<number[]> {
+  return withModel(folder, { adapter }, silentReporter, async ({ model, backend }) => {
+    const tape = new Tape(backend, { record: false });
+    const sequence = { batch: 1, sequenceLength: ids.length };
+    const hidden = model.hidden(tape, backend.upload(Int32Array.from(ids), [ids.length]), sequence);
+    const last = backend.upload(Int32Array.of(ids.length - 1), [1]);
+    return [...(await backend.read(model.logits(tape, hidden, last).value))];
+  });
 }
 
 for (const [name, folder] of Object.entries(models)) {

@@ -7,6 +7,7 @@ import { SCHEDULES, type TrainingConfig } from '@qlora/trainer';
 import { Command, Option } from 'commander';
 import { number, positive, powerOfTwo, targetModules, whole } from './arguments';
 import { applyConfigFile } from './config-file';
+import { BACKENDS } from './load';
 import { createReporter, type Reporter } from './reporter';
 import { evaluate } from './verbs/evaluate';
 import { exportGguf } from './verbs/export-gguf';
@@ -28,6 +29,15 @@ const blockSize = () =>
 const noDoubleQuant = () => new Option('--no-double-quant', 'keep the scales in f32 instead of 8 bits');
 const adapter = () => new Option('--adapter <dir>', 'adapter folder, as PEFT has it');
 const sequenceLength = () => new Option('--sequence-length <n>', 'tokens of a sequence').argParser(whole(2));
+
+const backend = () =>
+  new Option('--backend <name>', 'what computes: wasm, or plain JavaScript; auto takes wasm where it runs')
+    .choices([...BACKENDS])
+    .default('auto');
+const threads = () =>
+  new Option('--threads <n>', 'threads that compute (default: QLORA_THREADS, or one a core)').argParser(
+    whole(1, 256),
+  );
 
 /** The flags of `train` and `export qnat` that are grouped before they are handed on. */
 type TrainFlags = Omit<TrainOptions, 'training' | 'quantization'> & TrainingConfig & QuantizationFlags;
@@ -127,11 +137,19 @@ A whole run:
         .argParser(number(0))
         .default(1),
     )
+    .addOption(
+      new Option(
+        '--gradient-checkpointing',
+        'compute blocks again in the backward pass: less memory, more time, the same result',
+      ).default(false),
+    )
     .addOption(new Option('--weight-decay <x>', 'decoupled weight decay').argParser(number(0)).default(0))
     .addOption(new Option('--seed <n>', 'the same seed gives the same bytes').argParser(whole(0)).default(0))
     .addOption(scheme())
     .addOption(blockSize())
     .addOption(noDoubleQuant())
+    .addOption(backend())
+    .addOption(threads())
     .addOption(new Option('--config <file>', 'options from a YAML file, by their long names'))
     .addOption(overwrite())
     .addHelpText(
@@ -159,6 +177,8 @@ A whole run:
     .addOption(adapter())
     .addOption(sequenceLength())
     .addOption(new Option('--limit <n>', 'only the first so many sequences').argParser(whole()))
+    .addOption(backend())
+    .addOption(threads())
     .addHelpText(
       'after',
       '\nEach window of tokens comes after a begin token, where the tokenizer has one. The default\nsequence length is 512, or the context of the model if that is shorter.\n\nExample:\n  $ qlora eval MODEL --adapter adapter --data held-out.txt',
@@ -181,6 +201,8 @@ A whole run:
         .default(1),
     )
     .addOption(new Option('--seed <n>', 'seed of sampling').argParser(whole(0)).default(0))
+    .addOption(backend())
+    .addOption(threads())
     .addHelpText(
       'after',
       '\nExample:\n  $ qlora generate MODEL --adapter adapter --prompt "Once upon a time" --temperature 0.8 --top-p 0.95',

@@ -1,7 +1,7 @@
 // The model in model/: what the issue of a newcomer's first run asks of it, and that its stories hold together.
 import { readdirSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { createReferenceBackend } from '@qlora/backend';
+import { createBackend } from '@qlora/backend';
 import { generate, loadModel } from '@qlora/models';
 import { openCheckpoint } from '@qlora/models/node';
 import { elementCount } from '@qlora/tensor';
@@ -23,7 +23,7 @@ it('has 200 000 to 500 000 parameters in at most 2 MB', async () => {
 it('tells stories in which plot, hero and friend stay the same, most of the time', async () => {
   const checkpoint = await openCheckpoint(folder);
   const { tokenizer } = checkpoint;
-  const model = await loadModel(createReferenceBackend(), checkpoint);
+  const model = await loadModel(createBackend(), checkpoint);
   let steps = 0;
   let kept = 0;
   for (const start of ['Ben the bear', 'Mia the mouse', 'Anna the owl', 'Leo the fox', 'Lily the duck']) {

@@ -1,12 +1,12 @@
 // qlora eval: how well a model predicts a text.
 import { QloraError } from '@qlora/tensor';
 import { type Evaluation, evaluate as evaluateModel, loadExamples } from '@qlora/trainer';
-import { load } from '../load';
+import { type ComputeOptions, type Loaded, withModel } from '../load';
 import { readText } from '../read-text';
 import type { Reporter } from '../reporter';
 
 /** Options of {@link evaluate}. */
-export interface EvaluateOptions {
+export interface EvaluateOptions extends ComputeOptions {
   readonly adapter?: string | undefined;
   readonly data: string;
   readonly sequenceLength?: number | undefined;
@@ -21,7 +21,18 @@ export async function evaluate(
   reporter: Reporter,
 ): Promise<Evaluation> {
   const content = await readText(options.data);
-  const { checkpoint, model, backend } = await load(folder, { adapter: options.adapter }, reporter);
+  return withModel(folder, options, reporter, (loaded) =>
+    evaluateLoaded(folder, content, options, loaded, reporter),
+  );
+}
+
+async function evaluateLoaded(
+  folder: string,
+  content: string,
+  options: EvaluateOptions,
+  { backend, checkpoint, model }: Loaded,
+  reporter: Reporter,
+): Promise<Evaluation> {
   const context = model.config.contextLength;
   const sequenceLength = options.sequenceLength ?? Math.min(512, context);
   if (sequenceLength > context) {
@@ -38,8 +49,12 @@ export async function evaluate(
   const progress = reporter.progress('evaluating', examples.length);
   const result = await evaluateModel(model, examples, (done) => progress.update(done));
   progress.stop();
-  await backend.dispose();
-  reporter.event('evaluated', { ...result, windows: examples.length, sequenceLength });
+  reporter.event('evaluated', {
+    ...result,
+    windows: examples.length,
+    sequenceLength,
+    backend: backend.description,
+  });
   reporter.say(
     `cross entropy ${result.crossEntropy.toFixed(4)} nats per token, perplexity ${result.perplexity.toFixed(3)}`,
   );

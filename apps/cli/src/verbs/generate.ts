@@ -1,10 +1,10 @@
 // qlora generate: text that follows a prompt.
 import { generate as generateIds } from '@qlora/models';
-import { load } from '../load';
+import { type ComputeOptions, type Loaded, withModel } from '../load';
 import type { Reporter } from '../reporter';
 
 /** Options of {@link generate}. */
-export interface GenerateOptions {
+export interface GenerateOptions extends ComputeOptions {
   readonly adapter?: string | undefined;
   readonly prompt: string;
   readonly maxTokens: number;
@@ -14,12 +14,15 @@ export interface GenerateOptions {
 }
 
 /** Generates text and returns what follows the prompt; it is written to the reporter as it comes. */
-export async function generate(
-  folder: string,
+export function generate(folder: string, options: GenerateOptions, reporter: Reporter): Promise<string> {
+  return withModel(folder, options, reporter, (loaded) => generateLoaded(options, loaded, reporter));
+}
+
+async function generateLoaded(
   options: GenerateOptions,
+  { backend, checkpoint, model }: Loaded,
   reporter: Reporter,
 ): Promise<string> {
-  const { checkpoint, model, backend } = await load(folder, { adapter: options.adapter }, reporter);
   const { tokenizer } = checkpoint;
   const prompt = tokenizer.encode(options.prompt);
   const start = performance.now();
@@ -38,7 +41,6 @@ export async function generate(
     }
   }
   reporter.write(shown === undefined ? `${options.prompt}\n` : '\n');
-  await backend.dispose();
   const text = tokenizer.decode([...prompt, ...ids]).slice(prefix.length);
   const seconds = (performance.now() - start) / 1000;
   reporter.event('generated', {
@@ -47,6 +49,7 @@ export async function generate(
     tokens: ids.length,
     seconds,
     tokensPerSecond: ids.length / seconds,
+    backend: backend.description,
   });
   return text;
 }

@@ -1,7 +1,7 @@
 // qlora train: LoRA adapters on the frozen 4-bit base.
 import { join } from 'node:path';
 import { addLora, extractAdapter } from '@qlora/models';
-import { ADAPTER_CONFIG_FILE, loraConfig } from '@qlora/peft';
+import { ADAPTER_CONFIG_FILE, type LoraConfig, loraConfig } from '@qlora/peft';
 import { saveAdapter } from '@qlora/peft/node';
 import { type QuantizationConfig, quantizationConfig } from '@qlora/quant-strategies';
 import { QloraError } from '@qlora/tensor';
@@ -9,20 +9,21 @@ import { writeFileAtomic } from '@qlora/tensor/node';
 import {
   evaluate,
   loadExamples,
+  type MemoryPlan,
   QLoRATrainer,
   type StepMetrics,
   type TrainingConfig,
   trainingConfig,
 } from '@qlora/trainer';
-import { load } from '../load';
+import { type ComputeOptions, type Loaded, withModel } from '../load';
 import { describeTrend, lossTrend } from '../loss-trend';
 import { checkOutFolder } from '../output';
 import { readText } from '../read-text';
 import { type Report, renderReport } from '../report';
-import { duration, type Reporter } from '../reporter';
+import { bytes, duration, type Reporter } from '../reporter';
 
 /** Options of {@link train}. */
-export interface TrainOptions {
+export interface TrainOptions extends ComputeOptions {
   readonly data: string;
   readonly out: string;
   readonly rank: number;
@@ -67,15 +68,30 @@ export async function train(
   const start = performance.now();
   const inputs = [modelFolder, options.data, options.evalData];
   await checkOutFolder(options.out, { overwrite: options.overwrite, marker: ADAPTER_CONFIG_FILE, inputs });
-  const texts: { path: string; content: string }[] = [];
+  const texts: Text[] = [];
   for (const path of [options.data, options.evalData]) {
     if (path !== undefined) texts.push({ path, content: await readText(path) });
   }
-  const { backend, checkpoint, model } = await load(
-    modelFolder,
-    { quantize: options.quantization },
-    reporter,
+  const { backend, threads, quantization } = options;
+  return withModel(modelFolder, { backend, threads, quantize: quantization }, reporter, (loaded) =>
+    trainLoaded(modelFolder, options, config, texts, { ...loaded, start }, reporter),
   );
+}
+
+/** The content of a data file. */
+interface Text {
+  readonly path: string;
+  readonly content: string;
+}
+
+async function trainLoaded(
+  modelFolder: string,
+  options: TrainOptions,
+  config: LoraConfig,
+  texts: readonly Text[],
+  { backend, checkpoint, model, start }: Loaded & { readonly start: number },
+  reporter: Reporter,
+): Promise<TrainResult> {
   const sequenceLength = options.sequenceLength ?? Math.min(128, model.config.contextLength);
   if (sequenceLength > model.config.contextLength) {
     throw new QloraError({
@@ -97,10 +113,14 @@ export async function train(
   reporter.say(
     `${examples.length} sequences, ${trainer.totalSteps} steps, ${trainableParameters.toLocaleString('en')} trainable parameters`,
   );
+  const memory = await trainer.plan();
+  if (memory) reporter.say(`memory: ${describeMemory(memory)}`);
   reporter.event('start', {
     sequences: examples.length,
     totalSteps: trainer.totalSteps,
     trainableParameters,
+    backend: backend.description,
+    memory,
   });
   const before = held ? (await evaluate(model, held)).crossEntropy : undefined;
   const steps: StepMetrics[] = [];
@@ -116,6 +136,13 @@ export async function train(
   progress.stop();
   const after = held ? (await evaluate(model, held)).crossEntropy : undefined;
   const adapter = await extractAdapter(model, config);
+  const report = describe(modelFolder, options, {
+    sequenceLength,
+    trainableParameters,
+    steps,
+    memory,
+    computing: backend.description,
+  });
   await saveAdapter(options.out, adapter, {
     overwrite: options.overwrite,
     async extra(folder) {
@@ -123,11 +150,9 @@ export async function train(
         join(folder, LOG_FILE),
         steps.map((step) => `${JSON.stringify(step)}\n`).join(''),
       );
-      const report = describe(modelFolder, options, sequenceLength, trainableParameters, steps);
       await writeFileAtomic(join(folder, REPORT_FILE), await renderReport(report));
     },
   });
-  await backend.dispose();
   const seconds = (performance.now() - start) / 1000;
   const evaluation = before !== undefined && after !== undefined ? { before, after } : undefined;
   const trend = lossTrend(steps);
@@ -148,14 +173,23 @@ export async function train(
   return { out: options.out, steps, trainableParameters, seconds, evaluation };
 }
 
+/** `181.3 MB model, 412.0 MB a step`. */
+const describeMemory = ({ modelBytes, stepBytes }: MemoryPlan): string =>
+  `${bytes(modelBytes)} model, ${bytes(stepBytes)} a step`;
+
 function describe(
   model: string,
   options: TrainOptions,
-  sequenceLength: number,
-  trainableParameters: number,
-  steps: readonly StepMetrics[],
+  run: {
+    readonly sequenceLength: number;
+    readonly trainableParameters: number;
+    readonly steps: readonly StepMetrics[];
+    readonly memory: MemoryPlan | undefined;
+    readonly computing: string;
+  },
 ): Report {
   const { rank, alpha, targetModules, data } = options;
+  const { sequenceLength, trainableParameters, steps, memory, computing } = run;
   const tokens = steps.reduce((sum, step) => sum + step.tokens, 0);
   return {
     title: 'A QLoRA run',
@@ -173,6 +207,8 @@ function describe(
           ['steps', String(steps.length)],
           ['tokens learnt from', tokens.toLocaleString('en')],
           ['loss, from first to last', describeTrend(lossTrend(steps))],
+          ['computed by', computing],
+          ...(memory ? [['memory', describeMemory(memory)] as const] : []),
         ],
       },
     ],
