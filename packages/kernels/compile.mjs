@@ -1,6 +1,6 @@
 // Compiles the AssemblyScript sources to WebAssembly and embeds the bytes, as base64, in TypeScript modules under
 // src/generated: no file to locate and nothing to fetch at run time, whatever bundles the package. What it writes is
-// committed; a test compiles again and compares. `npm run compile` in this folder.
+// committed; a test compiles again and compares. `npm run compile` in this folder; `node compile.mjs codec` for one module.
 //
 // Odd: the modules import a memory that is not shared. The loader sets the one bit that makes it shared, which spares a
 // second copy of each (see src/instantiate.ts).
@@ -39,10 +39,10 @@ function compileModule({ source, relaxed }) {
   }
 }
 
-/** What each generated file must hold, by its path. */
-export function generatedFiles() {
+/** What each generated file must hold, by its path; only of modules whose name begins with `filter`. */
+export function generatedFiles(filter = '') {
   return new Map(
-    MODULES.map((module) => {
+    MODULES.filter(({ name }) => name.startsWith(filter)).map((module) => {
       const bytes = compileModule(module);
       const constant = module.name.replace(/-(.)/g, (_, letter) => letter.toUpperCase());
       const text = `// Made by compile.mjs of ${module.source}: ${bytes.length} bytes of WebAssembly. Do not edit.
@@ -55,7 +55,7 @@ export const ${constant} =
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const [path, text] of generatedFiles()) {
+  for (const [path, text] of generatedFiles(process.argv[2])) {
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, text);
     console.log(`${path}: ${text.match(/(\d+) bytes/)?.[1]} bytes of WebAssembly`);

@@ -20,7 +20,8 @@ const MAGIC: usize = 128; // four times 769 − 2^-12
 const SIXTEEN: usize = 144; // sixteen bytes of 16
 const WEIGHTS: usize = 160; // 16, 1, 16, 1, …, in 16 bits
 const ORDER: usize = 176; // the code of each count
-const EXTRA: usize = 192; // keys of extra bounds, each eight times
+const PLACES: usize = 192; // where in a vector the bytes of codes are
+const EXTRA: usize = 208; // keys of extra bounds, each eight times
 
 /** The least scale that is divided by: 1e-38 in f32. */
 const TINY: f32 = 1e-38;
@@ -36,17 +37,29 @@ const LIMIT: f32 = 1 + 1 / 65536;
   return i16x8.shuffle(second, i32x4.shl(first, 16), 0, 9, 2, 11, 4, 13, 6, 15);
 }
 
-/** A table of 32 bytes by index; `other` is `index` with bit 4 flipped. */
+/** A table of 32 bytes by index; `other` is `index` with bit 4 flipped. An index of 16 and more looks up zero. */
 // @ts-ignore: decorator
-@inline function lookup32(low: v128, high: v128, index: v128, other: v128): v128 {
-  return v128.or(i8x16.swizzle(low, index), i8x16.swizzle(high, other));
+@inline function lookup32(first: v128, second: v128, index: v128, other: v128): v128 {
+  return v128.or(i8x16.swizzle(first, index), i8x16.swizzle(second, other));
+}
+
+/** The first eight 16-bit numbers of their low and high bytes. */
+// @ts-ignore: decorator
+@inline function zipLow(low: v128, high: v128): v128 {
+  return i8x16.shuffle(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+
+/** The last eight. */
+// @ts-ignore: decorator
+@inline function zipHigh(low: v128, high: v128): v128 {
+  return i8x16.shuffle(low, high, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 }
 
 /**
  * Codes of `blocks` blocks, two to a byte.
  *
  * @param peaks largest magnitude of each block, as f32; may be the same address as `scales`.
- * @param blockSize values a block: a multiple of 32.
+ * @param blockSize values a block: a multiple of 16.
  * @param extra bytes of extra bounds in the table.
  * @param ordered whether the code is the count itself, and there are no extra bounds.
  */
@@ -57,10 +70,13 @@ export function encode(
   const bytes = <usize>blockSize << 2;
   for (const end = scales + (<usize>blocks << 2); scales < end; scales += 4, peaks += 4) {
     const reciprocal = <f32>1 / max(load<f32>(scales), TINY);
-    const known = load<f32>(peaks) * reciprocal <= LIMIT
-      && (ordered ? encodeOrdered(values, reciprocal, codes, bytes, table)
-        : encodeUnordered(values, reciprocal, codes, bytes, table, extra));
-    if (!known) encodeExactly(values, reciprocal, codes, bytes, table);
+    let done = false;
+    if (load<f32>(peaks) * reciprocal <= LIMIT) {
+      done = ordered
+        ? encodeByTable(values, reciprocal, codes, bytes, table, 0, true)
+        : encodeByTable(values, reciprocal, codes, bytes, table, extra, false);
+    }
+    if (!done) encodeExactly(values, reciprocal, codes, bytes, table);
     values += bytes;
     codes += bytes >> 3;
   }
@@ -68,41 +84,74 @@ export function encode(
 
 /** One block, by the table. False if a key equals a bound's: then the codes are not to be used. */
 // @ts-ignore: decorator
-@inline function encodeOrdered(values: usize, reciprocal: f32, codes: usize, bytes: usize, table: usize): bool {
-  const low0 = v128.load(table + LOW), low1 = v128.load(table + LOW, 16);
-  const high0 = v128.load(table + HIGH), high1 = v128.load(table + HIGH, 16);
+@inline function encodeByTable(
+  values: usize, reciprocal: f32, codes: usize, bytes: usize, table: usize, extra: usize, ordered: bool,
+): bool {
+  const lowA = v128.load(table + LOW);
+  const lowB = v128.load(table + LOW, 16);
+  const highA = v128.load(table + HIGH);
+  const highB = v128.load(table + HIGH, 16);
   const magic = v128.load(table + MAGIC);
   const sixteen = v128.load(table + SIXTEEN);
   const weights = v128.load(table + WEIGHTS);
+  const order = v128.load(table + ORDER);
+  const places = v128.load(table + PLACES);
   const scale = f32x4.splat(reciprocal);
   let least = i16x8.splat(-1);
-  for (const end = values + bytes; values < end; values += 128, codes += 16) {
-    let pairs0: v128, pairs1: v128;
-    {
-      const k0 = keysOf(values, scale, magic);
-      const k1 = keysOf(values + 32, scale, magic);
-      const index = i8x16.narrow_i16x8_u(i16x8.shr_s(k0, 10), i16x8.shr_s(k1, 10));
-      const other = v128.xor(index, sixteen);
-      const low = lookup32(low0, low1, index, other);
-      const high = lookup32(high0, high1, index, other);
-      const s0 = i16x8.add(k0, i8x16.shuffle(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
-      const s1 = i16x8.add(k1, i8x16.shuffle(low, high, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
-      least = i16x8.min_u(least, i16x8.min_u(i16x8.shl(s0, 5), i16x8.shl(s1, 5)));
-      pairs0 = pairsOf(i8x16.narrow_i16x8_u(i16x8.shr_u(s0, 11), i16x8.shr_u(s1, 11)), weights);
+  for (const end = values + bytes; values < end; values += 64, codes += 8) {
+    const keys0 = keysOf(values, scale, magic);
+    const keys1 = keysOf(values + 32, scale, magic);
+    // Keys below all buckets (there are four, of values at -1) give bucket 0.
+    const index = i8x16.narrow_i16x8_u(i16x8.shr_s(keys0, 10), i16x8.shr_s(keys1, 10));
+    const other = v128.xor(index, sixteen);
+    const low = lookup32(lowA, lowB, index, other);
+    const high = lookup32(highA, highB, index, other);
+    const sums0 = i16x8.add(keys0, zipLow(low, high));
+    const sums1 = i16x8.add(keys1, zipHigh(low, high));
+    least = i16x8.min_u(least, i16x8.min_u(i16x8.shl(sums0, 5), i16x8.shl(sums1, 5)));
+    let counts = i8x16.narrow_i16x8_u(i16x8.shr_u(sums0, 11), i16x8.shr_u(sums1, 11));
+    if (!ordered) {
+      for (let bound = table + EXTRA, last = bound + extra; bound < last; bound += 16) {
+        const key = v128.load(bound);
+        // A comparison gives 0 or -1, and the packing keeps the sign.
+        const above = i8x16.narrow_i16x8_s(i16x8.gt_s(keys0, key), i16x8.gt_s(keys1, key));
+        counts = i8x16.sub(counts, above);
+        least = v128.andnot(least, v128.or(i16x8.eq(keys0, key), i16x8.eq(keys1, key)));
+      }
+      counts = i8x16.swizzle(order, counts);
     }
-    {
-      const k0 = keysOf(values + 64, scale, magic);
-      const k1 = keysOf(values + 96, scale, magic);
-      const index = i8x16.narrow_i16x8_u(i16x8.shr_s(k0, 10), i16x8.shr_s(k1, 10));
-      const other = v128.xor(index, sixteen);
-      const low = lookup32(low0, low1, index, other);
-      const high = lookup32(high0, high1, index, other);
-      const s0 = i16x8.add(k0, i8x16.shuffle(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
-      const s1 = i16x8.add(k1, i8x16.shuffle(low, high, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
-      least = i16x8.min_u(least, i16x8.min_u(i16x8.shl(s0, 5), i16x8.shl(s1, 5)));
-      pairs1 = pairsOf(i8x16.narrow_i16x8_u(i16x8.shr_u(s0, 11), i16x8.shr_u(s1, 11)), weights);
-    }
-    v128.store(codes, packed(pairs0, pairs1));
+    // 16-bit lanes hold the codes of values 4 and 0, 5 and 1, 6 and 2, 7 and 3 (low byte, high byte), then of the other eight.
+    // Sixteen times a lane plus the next are the bytes of values 4 and 5, and 0 and 1; a shuffle brings them into order.
+    v128.store64_lane(codes, i8x16.swizzle(i32x4.dot_i16x8_s(counts, weights), places), 0);
   }
   return i16x8.all_true(least);
+}
+
+/** One block, by comparing every value with every bound in f32. NaN is above all of them. */
+function encodeExactly(values: usize, reciprocal: f32, codes: usize, bytes: usize, table: usize): void {
+  const scale = f32x4.splat(reciprocal);
+  const order = v128.load(table + ORDER);
+  for (const end = values + bytes; values < end; values += 64, codes += 8) {
+    const a = f32x4.mul(v128.load(values), scale);
+    const b = f32x4.mul(v128.load(values, 16), scale);
+    const c = f32x4.mul(v128.load(values, 32), scale);
+    const d = f32x4.mul(v128.load(values, 48), scale);
+    // 15 less the bounds that are not below: a comparison that holds is -1.
+    let countA = i32x4.splat(15);
+    let countB = countA;
+    let countC = countA;
+    let countD = countA;
+    for (let i: usize = BOUNDS; i < BOUNDS + 60; i += 4) {
+      const bound = v128.load32_splat(table + i);
+      countA = i32x4.add(countA, f32x4.ge(bound, a));
+      countB = i32x4.add(countB, f32x4.ge(bound, b));
+      countC = i32x4.add(countC, f32x4.ge(bound, c));
+      countD = i32x4.add(countD, f32x4.ge(bound, d));
+    }
+    const counts = i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(countA, countB), i16x8.narrow_i32x4_s(countC, countD));
+    const inOrder = i8x16.swizzle(order, counts);
+    const pairs = v128.or(i16x8.shl(inOrder, 4), i16x8.shr_u(inOrder, 8));
+    const packed = v128.and(pairs, i16x8.splat(255));
+    v128.store64_lane(codes, i8x16.narrow_i16x8_u(packed, packed), 0);
+  }
 }

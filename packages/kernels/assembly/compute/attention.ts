@@ -26,7 +26,7 @@ import { dotBlock, outerBlock } from './tiles';
 @inline const QUERIES: i32 = 32;
 /** Keys that such a unit takes at a time. */
 // @ts-ignore: decorator
-@inline const KEYS: i32 = 64;
+@inline const KEYS: i32 = 128;
 
 /** Keys of a unit in the backward of keys and values. */
 // @ts-ignore: decorator
@@ -37,7 +37,7 @@ import { dotBlock, outerBlock } from './tiles';
 
 /** Bytes of a block of scores, of either form. */
 // @ts-ignore: decorator
-@inline const BLOCK_BYTES: usize = 8192;
+@inline const BLOCK_BYTES: usize = 16384;
 /** Bytes of a line of four-byte numbers, one a query of a unit. */
 // @ts-ignore: decorator
 @inline const LINE: usize = <usize>QUERIES << 2;
@@ -233,7 +233,9 @@ export function attention(
 
 /** out[3, 16] += weights [3, keys] · rows [keys, 16]. */
 // @ts-ignore: decorator
-@inline function weigh3(weights: usize, stride: usize, rows: usize, rowStride: usize, keys: i32, out: usize, outStride: usize): void {
+@inline function weigh3(
+  weights: usize, stride: usize, rows: usize, rowStride: usize, keys: i32, out: usize, outStride: usize,
+): void {
   const out1 = out + outStride, out2 = out1 + outStride;
   const weights1 = weights + stride, weights2 = weights1 + stride;
   let s00 = v128.load(out), s01 = v128.load(out, 16), s02 = v128.load(out, 32), s03 = v128.load(out, 48);
@@ -514,8 +516,9 @@ function queryMajor(
   // Queries that see only some of the keys.
   for (; i < queries && shift + i + 1 < keys; i += 4) {
     const seen = (clamp(shift + i + 4, keys) + 3) & ~3;
-    const count = min(4, queries - i);
-    outerBlock(rows + i * stride, stride, 4, panel, KEY_LINE, out + i * KEY_LINE, KEY_LINE, count, seen, inner, alpha, false);
+    const from = rows + i * stride;
+    const to = out + i * KEY_LINE;
+    outerBlock(from, stride, 4, panel, KEY_LINE, to, KEY_LINE, min(4, queries - i), seen, inner, alpha, false);
   }
   if (i >= queries) return;
   const from = rows + i * stride;
@@ -532,10 +535,11 @@ function scatter(
   outerBlock(weights, 4, KEY_LINE, rows, stride, out, outStride, j, headDim, queries, 1, true);
   for (; j < keys; j += 4) {
     const first = clamp(j - shift, queries);
+    const seen = queries - first;
     const from = weights + (j << 2) + first * KEY_LINE;
-    const count = min(4, keys - j);
+    const right = rows + first * stride;
     const to = out + j * outStride;
-    outerBlock(from, 4, KEY_LINE, rows + first * stride, stride, to, outStride, count, headDim, queries - first, 1, true);
+    outerBlock(from, 4, KEY_LINE, right, stride, to, outStride, min(4, keys - j), headDim, seen, 1, true);
   }
 }
 

@@ -2,7 +2,7 @@
 // part of the work to do: it is called on one thread with all of it or on several with parts.
 export { matmul, productBlocks, quantizedMatmul, quantizedMatmulBackward } from './products';
 export { scratchBytes, setScratch } from './scratch';
-export { quantizedVector, splitPairs } from './vector';
+export { quantizedVector, splitPairs, vectorLimit } from './vector';
 export { dequantize } from './weight';
 export {
   attention, attentionBackwardKeyValue, attentionBackwardQuery, attentionHeadDimLimit, attentionKeyUnits,

@@ -2,8 +2,8 @@
 import { madd } from '../simd';
 
 /**
- * e^x in four lanes, within 1 ulp for −87.33 ≤ x ≤ 88.37. Below, results that are not normal numbers shrink to 0 (at the
- * latest at −87.69); above, the result is ∞ a little before it must be (88.73). NaN gives NaN.
+ * e^x in four lanes, for −87.33 ≤ x ≤ 88.37 within 1.2 ulp, 0.9 where the multiply-add is fused. Below, where results are
+ * no normal numbers, they end in 0 at −87.69; above, they are ∞, a little before they must be (88.73). NaN gives NaN.
  *
  * x = n·ln 2 + r with |r| ≤ ln 2 / 2; ln 2 is cut in two parts as in Cephes (Moshier), the first of which has so few bits
  * that n times it is exact even where a multiply-add is not fused. e^r is 1 + r + r²·q(r), with q the polynomial of degree

@@ -3,6 +3,7 @@
 // the even ones first, because that is how the two nibbles of 16 bytes of codes fall apart.
 import { PLANES } from '../decode';
 import { lookup, madd, sumLanes } from '../simd';
+import { scratch, scratchBytes } from './scratch';
 import { scaleOf } from './weight';
 
 /** Each group of 32 values of `x` to `to`: the 16 at even places, then the 16 at odd ones. `begin` and `end` are groups. */
@@ -37,67 +38,81 @@ export function splitPairs(x: usize, to: usize, begin: i32, end: i32): void {
   return i16x8.shuffle(low, high, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
+/** The scale of each group of 32 values of a row, to `to`. Blocks are whole groups, and may run over row ends. */
+// @ts-ignore: decorator
+@inline function scalesOfRow(weight: usize, start: i64, groups: i32, to: usize): void {
+  const groupsPerBlock = load<i32>(weight, 8) >> 5;
+  let block = <i32>((start >> 5) / groupsPerBlock);
+  let end = groupsPerBlock - <i32>((start >> 5) % groupsPerBlock);
+  for (let group = 0; group < groups; end += groupsPerBlock, block++) {
+    const scale = scaleOf(weight, block);
+    for (const last = min(end, groups); group < last; group++) store<f32>(to + (<usize>group << 2), scale);
+  }
+}
+
 /**
  * out[outFeatures] = x · Wᵀ for one row, `x` as {@link splitPairs} gives it. For weights without zero points whose
- * inFeatures and block size are multiples of 32. `begin` and `end` are output features.
+ * inFeatures and block size are multiples of 32 and whose inFeatures are at most {@link vectorLimit}. `begin` and `end` are
+ * output features.
+ *
+ * Odd: it stores a sum that nobody reads. V8 would load all of x for a group at the loop's start and spill it to the stack;
+ * loads do not move over a store.
  */
 export function quantizedVector(
   x: usize, weight: usize, out: usize, inFeatures: i32, begin: i32, end: i32,
 ): void {
   const codes = load<usize>(weight);
   const codebook = load<usize>(weight, 4);
-  const blockSize = load<i32>(weight, 8);
   const p0 = v128.load(codebook + PLANES);
   const p1 = v128.load(codebook + PLANES, 16);
   const p2 = v128.load(codebook + PLANES, 32);
   const p3 = v128.load(codebook + PLANES, 48);
   const nibble = i8x16.splat(15);
+  const unread = scratch();
+  const scales = unread + 64;
   for (let row = begin; row < end; row++) {
     const start = <i64>row * inFeatures;
-    let block = <i32>(start / blockSize);
-    // Values up to the end of the block that the row begins in; blocks may run over row ends.
-    let rest = <i32>(<i64>(block + 1) * blockSize - start);
+    scalesOfRow(weight, start, inFeatures >> 5, scales);
     let at = codes + <usize>(start >> 1);
-    let total = f32x4.splat(0);
+    const last = at + (inFeatures >> 1);
     let from = x;
-    let left = inFeatures;
-    while (left > 0) {
-      const run = min(rest, left);
-      // Four sums, so that no multiply-add waits for the one before it.
-      let s0 = f32x4.splat(0), s1 = s0, s2 = s0, s3 = s0;
-      for (let i = 0; i < run; i += 32) {
-        const packed = v128.load(at);
-        let codes16 = i8x16.shr_u(packed, 4);
-        let b0 = lookup(p0, codes16), b1 = lookup(p1, codes16), b2 = lookup(p2, codes16), b3 = lookup(p3, codes16);
-        let low = firstPairs(b0, b1), high = firstPairs(b2, b3);
-        s0 = madd(v128.load(from), firstValues(low, high), s0);
-        s1 = madd(v128.load(from, 16), lastValues(low, high), s1);
-        low = lastPairs(b0, b1);
-        high = lastPairs(b2, b3);
-        s2 = madd(v128.load(from, 32), firstValues(low, high), s2);
-        s3 = madd(v128.load(from, 48), lastValues(low, high), s3);
-        codes16 = v128.and(packed, nibble);
-        b0 = lookup(p0, codes16);
-        b1 = lookup(p1, codes16);
-        b2 = lookup(p2, codes16);
-        b3 = lookup(p3, codes16);
-        low = firstPairs(b0, b1);
-        high = firstPairs(b2, b3);
-        s0 = madd(v128.load(from, 64), firstValues(low, high), s0);
-        s1 = madd(v128.load(from, 80), lastValues(low, high), s1);
-        low = lastPairs(b0, b1);
-        high = lastPairs(b2, b3);
-        s2 = madd(v128.load(from, 96), firstValues(low, high), s2);
-        s3 = madd(v128.load(from, 112), lastValues(low, high), s3);
-        at += 16;
-        from += 128;
-      }
-      const sum = f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3));
-      total = madd(f32x4.splat(scaleOf(weight, block)), sum, total);
-      left -= run;
-      block++;
-      rest = blockSize;
+    let scale = scales;
+    let total = f32x4.splat(0);
+    while (at < last) {
+      let sixteen = v128.and(i16x8.shr_u(v128.load(at), 4), nibble);
+      let b0 = lookup(p0, sixteen), b1 = lookup(p1, sixteen), b2 = lookup(p2, sixteen), b3 = lookup(p3, sixteen);
+      let low = firstPairs(b0, b1), high = firstPairs(b2, b3);
+      let s0 = f32x4.mul(v128.load(from), firstValues(low, high));
+      let s1 = f32x4.mul(v128.load(from, 16), lastValues(low, high));
+      low = lastPairs(b0, b1);
+      high = lastPairs(b2, b3);
+      s0 = madd(v128.load(from, 32), firstValues(low, high), s0);
+      s1 = madd(v128.load(from, 48), lastValues(low, high), s1);
+      v128.store(unread, s1);
+      sixteen = v128.and(v128.load(at), nibble);
+      b0 = lookup(p0, sixteen);
+      b1 = lookup(p1, sixteen);
+      b2 = lookup(p2, sixteen);
+      b3 = lookup(p3, sixteen);
+      low = firstPairs(b0, b1);
+      high = firstPairs(b2, b3);
+      s0 = madd(v128.load(from, 64), firstValues(low, high), s0);
+      s1 = madd(v128.load(from, 80), lastValues(low, high), s1);
+      low = lastPairs(b0, b1);
+      high = lastPairs(b2, b3);
+      s0 = madd(v128.load(from, 96), firstValues(low, high), s0);
+      s1 = madd(v128.load(from, 112), lastValues(low, high), s1);
+      v128.store(unread, s1, 16);
+      total = madd(v128.load32_splat(scale), f32x4.add(s0, s1), total);
+      at += 16;
+      from += 128;
+      scale += 4;
     }
     store<f32>(out + (<usize>row << 2), sumLanes(total));
   }
+}
+
+/** Most inFeatures of {@link quantizedVector}: their scales lie in the scratch. */
+export function vectorLimit(): i32 {
+  return ((scratchBytes() - 64) >> 2) << 5;
 }
