@@ -4,6 +4,7 @@ export * from '@qlora/backend';
 export * from '@qlora/double-quant';
 export * as ggml from '@qlora/ggml-blocks';
 export * from '@qlora/gguf-writer';
+export * as kernels from '@qlora/kernels';
 export * from '@qlora/models';
 export * from '@qlora/nf4';
 export * from '@qlora/peft';
