@@ -77,7 +77,7 @@ export function uploadWeight(
   return {
     ...common,
     description,
-    hasVectorForm: !zeroPoints && inFeatures > 0 && inFeatures % 32 === 0 && blockSize % 32 === 0,
+    hasVectorForm: !zeroPoints && inFeatures > 0 && inFeatures % 64 === 0 && blockSize % 64 === 0,
     free() {
       for (const piece of pieces.splice(0)) memory.release(piece.address, piece.bytes);
     },

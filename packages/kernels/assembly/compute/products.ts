@@ -18,6 +18,11 @@ import { decodeRun } from './weight';
 /** Values of the inner axis in a chunk. */
 // @ts-ignore: decorator
 @inline const CHUNK: i32 = 384;
+/** Up to so many rows, columns are decoded so many at a time. */
+// @ts-ignore: decorator
+@inline const FEW_ROWS: i32 = 48;
+// @ts-ignore: decorator
+@inline const FEW_COLUMNS: i32 = 12;
 /** Up to this inner length the outer form is faster. */
 // @ts-ignore: decorator
 @inline const SHORT_INNER: i32 = 64;
@@ -116,11 +121,6 @@ export function quantizedMatmul(
       const padded = (k + 3) & ~3;
       const stride = <usize>padded << 2;
       const panel = scratch();
-      for (let r = 0; r < n; r++) {
-        const row = panel + r * stride;
-        decodeRun(weight, <i64>(n0 + r) * inFeatures + k0, k, row);
-        for (let i = k; i < padded; i++) store<f32>(row + (i << 2), 0);
-      }
       let left = x + m0 * xStride + (<usize>k0 << 2);
       let leftStride = xStride;
       if (k != padded) {
@@ -128,7 +128,17 @@ export function quantizedMatmul(
         left = panel + PANEL_BYTES;
         leftStride = stride;
       }
-      dotBlock(left, leftStride, panel, stride, to, outStride, m, n, padded, 1, k0 > 0);
+      // With few rows of x there is little to do with a decoded value: it should still be in the nearest cache by then.
+      const step = m <= FEW_ROWS ? FEW_COLUMNS : n;
+      for (let n1 = 0; n1 < n; n1 += step) {
+        const count = min(step, n - n1);
+        for (let r = 0; r < count; r++) {
+          const row = panel + r * stride;
+          decodeRun(weight, <i64>(n0 + n1 + r) * inFeatures + k0, k, row);
+          for (let i = k; i < padded; i++) store<f32>(row + (i << 2), 0);
+        }
+        dotBlock(left, leftStride, panel, stride, to + (<usize>n1 << 2), outStride, m, count, padded, 1, k0 > 0);
+      }
     }
   }
 }
