@@ -1,33 +1,20 @@
 // Double quantization (Dettmers et al. 2023, section 3): the scales of a quantized tensor, less their mean, quantized
-// to 8 bits in blocks of 256. The arithmetic is that of bitsandbytes' CPU kernel (csrc/cpu_ops.cpp, quantize_cpu_impl,
-// version 0.50), which finds codes through a table of 65536 bins over [-1, 1] rather than by exact search, so a value
-// within 1/65535 of a midpoint can take the neighbour; a block of zeros gets code 0.
+// to 8 bits in blocks of 256. What the arithmetic is is written in double-quant-reference.ts; whole blocks go through the
+// kernels of @qlora/kernels, which give the same bytes.
 //
 // The mean is summed in PyTorch's order, so that the offset is the same too (see mean.ts for where it can differ).
+import { doubleDequantizeBlocks, doubleQuantizeBlocks } from '@qlora/kernels';
 import { QloraError } from '@qlora/tensor';
 import type { DoubleQuantized } from './contract';
+import { codeTable, plainDoubleDequantize, plainDoubleQuantize } from './double-quant-reference';
 import { createDynamicMap } from './dynamic-map';
 import { mean } from './mean';
 
 /** Scales that share a nested scale in bitsandbytes. */
 export const NESTED_BLOCK_SIZE = 256;
 
-const BINS = 65536;
-let table: Uint8Array | undefined;
-
-/** For each bin of [-1, 1] the code whose value is nearest to the bin's own. */
-function codeTable(): Uint8Array {
-  if (table) return table;
-  const map = createDynamicMap();
-  table = new Uint8Array(BINS);
-  let code = 0;
-  for (let bin = 0; bin < BINS; bin++) {
-    const value = Math.fround(-1 + Math.fround((2 * bin) / (BINS - 1)));
-    while (code < 255 && Math.fround(map[code]! + map[code + 1]!) / 2 < value) code++;
-    table[bin] = code;
-  }
-  return table;
-}
+// Below this many scales a call into WebAssembly costs more than it saves.
+const SMALL = 256;
 
 /** Options of {@link doubleQuantize}. */
 export interface DoubleQuantOptions {
@@ -66,27 +53,22 @@ export function doubleQuantize(scales: Float32Array, options: DoubleQuantOptions
   }
   const codes = new Uint8Array(scales.length);
   const nestedAbsmax = new Float32Array(Math.ceil(scales.length / blockSize));
-  const lookup = codeTable();
-  for (let block = 0; block < nestedAbsmax.length; block++) {
-    const start = block * blockSize;
-    const end = Math.min(start + blockSize, scales.length);
-    let max = 0;
-    for (let i = start; i < end; i++) max = Math.max(max, Math.abs(Math.fround(scales[i]! - offset)));
-    nestedAbsmax[block] = max;
-    if (max === 0) continue;
-    const reciprocal = Math.fround(1 / max);
-    for (let i = start; i < end; i++) {
-      const scaled = Math.fround(Math.fround(scales[i]! - offset) * reciprocal);
-      const clamped = Math.min(1, Math.max(-1, scaled));
-      codes[i] = lookup[binOf(clamped)]!;
-    }
+  let done = 0;
+  if (
+    scales.length >= SMALL &&
+    doubleQuantizeBlocks(scales, blockSize, offset, codeTable(), codes, nestedAbsmax)
+  ) {
+    done = Math.floor(scales.length / blockSize);
   }
+  const start = done * blockSize;
+  plainDoubleQuantize(
+    scales.subarray(start),
+    blockSize,
+    offset,
+    codes.subarray(start),
+    nestedAbsmax.subarray(done),
+  );
   return { codes, nestedAbsmax, blockSize, offset, map: createDynamicMap() };
-}
-
-/** (v + 1) · 0.5 · 65535 + 0.5, cut to an integer, in f32 with the last two steps fused. */
-function binOf(value: number): number {
-  return Math.trunc(Math.fround((Math.fround(value + 1) / 2) * (BINS - 1) + 0.5));
 }
 
 /**
@@ -103,8 +85,18 @@ export function doubleDequantize(quantized: DoubleQuantized): Float32Array {
     });
   }
   const scales = new Float32Array(codes.length);
-  for (let i = 0; i < codes.length; i++) {
-    scales[i] = Math.fround(map[codes[i]!]! * nestedAbsmax[Math.floor(i / blockSize)]!) + offset;
+  let done = 0;
+  if (codes.length >= SMALL && doubleDequantizeBlocks(codes, nestedAbsmax, blockSize, offset, map, scales)) {
+    done = Math.floor(codes.length / blockSize);
   }
+  const start = done * blockSize;
+  plainDoubleDequantize(
+    codes.subarray(start),
+    nestedAbsmax.subarray(done),
+    blockSize,
+    offset,
+    map,
+    scales.subarray(start),
+  );
   return scales;
 }

@@ -4,6 +4,11 @@
 //
 // PyTorch splits sums of 32768 and more values over its threads; this is its one-thread order for any count.
 
+import { cascadeSums } from '@qlora/kernels';
+
+// Below this many rows a call into WebAssembly costs more than it saves.
+const SMALL = 16;
+
 const LANES = 8;
 const ROWS = 4;
 const WIDTH = LANES * ROWS;
@@ -14,7 +19,7 @@ export function mean(values: Float32Array): number {
   if (values.length === 0) return 0;
   if (values.length < LANES) return Math.fround(sumOfFew(values) / values.length);
   const vectors = Math.floor(values.length / LANES);
-  const sums = cascade(values, Math.floor(vectors / ROWS));
+  const sums = columnSums(values, Math.floor(vectors / ROWS));
   for (let i = Math.floor(vectors / ROWS) * ROWS; i < vectors; i++) {
     for (let lane = 0; lane < LANES; lane++) sums[lane]! += values[i * LANES + lane]!;
   }
@@ -36,9 +41,15 @@ function sumOfFew(values: Float32Array): number {
   return sum;
 }
 
-/** Sums of each of the 32 columns over `count` rows, each level taking over from the one below when it is full. */
-function cascade(values: Float32Array, count: number): Float32Array {
+/** Sums of each of the 32 columns over `count` rows. */
+function columnSums(values: Float32Array, count: number): Float32Array {
   const power = Math.max(4, Math.floor(Math.ceil(Math.log2(Math.max(count, 2))) / LEVELS));
+  const fast = count >= SMALL ? cascadeSums(values, count, power) : undefined;
+  return fast ?? plainCascade(values, count, power);
+}
+
+/** The same in plain TypeScript: each level takes over from the one below when that has 2^power rows. */
+export function plainCascade(values: Float32Array, count: number, power: number): Float32Array {
   const step = 2 ** power;
   const levels = Array.from({ length: LEVELS }, () => new Float32Array(WIDTH));
   const [lowest] = levels as [Float32Array];

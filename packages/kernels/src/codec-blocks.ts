@@ -1,6 +1,6 @@
 // Blocks of values against a codebook of 16: absmax, codes, and values back. Whole blocks only: what a short last block
 // needs is another arithmetic (it is divided by its absmax), and the caller's.
-import { AT, type Codec, codec, inParts, WINDOW } from './codec';
+import { AT, type Codec, codec, inParts, put, WINDOW } from './codec';
 import type { CodebookTables } from './codec-codebook';
 import { type FloatKind, load } from './codec-half';
 
@@ -35,7 +35,7 @@ export function encodeBlocks(
     kernels.floats.set(scales.subarray(first, first + blocks), AT.scales / 4);
     kernels.absmax(AT.wide, AT.peaks, blocks, blockSize);
     encode(kernels, blocks, blockSize, AT.peaks, tables);
-    codes.set(kernels.bytes.subarray(AT.narrow, AT.narrow + length / 2), start / 2);
+    put(codes, start / 2, kernels.bytes.subarray(AT.narrow, AT.narrow + length / 2));
   });
   return true;
 }
@@ -58,7 +58,31 @@ export function quantizeBlocks(
     kernels.absmax(AT.wide, AT.scales, blocks, blockSize);
     encode(kernels, blocks, blockSize, AT.scales, tables);
     scales.set(floatsAt(kernels, AT.scales, blocks), start / blockSize);
-    codes.set(kernels.bytes.subarray(AT.narrow, AT.narrow + length / 2), start / 2);
+    put(codes, start / 2, kernels.bytes.subarray(AT.narrow, AT.narrow + length / 2));
+  });
+  return true;
+}
+
+/**
+ * Each whole block of finite values less the middle of its range, into `centred`; the middles, and the largest distances from
+ * them, into `middles` and `scales`. False if nothing was done.
+ */
+export function centreBlocks(
+  values: Float32Array,
+  blockSize: number,
+  middles: Float32Array,
+  scales: Float32Array,
+  centred: Float32Array,
+): boolean {
+  const kernels = usable(blockSize);
+  if (!kernels) return false;
+  blocksInParts(values.length, blockSize, (start, length) => {
+    load(kernels, 'f32', values, start, length);
+    const blocks = length / blockSize;
+    kernels.centre(AT.wide, AT.peaks, AT.scales, blocks, blockSize);
+    middles.set(floatsAt(kernels, AT.peaks, blocks), start / blockSize);
+    scales.set(floatsAt(kernels, AT.scales, blocks), start / blockSize);
+    put(centred, start, floatsAt(kernels, AT.wide, length));
   });
   return true;
 }
@@ -80,7 +104,7 @@ export function decodeBlocks(
     kernels.bytes.set(codes.subarray(start / 2, (start + length) / 2), AT.narrow);
     kernels.floats.set(scales.subarray(first, first + blocks), AT.scales / 4);
     kernels.decode(AT.narrow, AT.scales, AT.wide, blocks, blockSize, AT.table);
-    values.set(floatsAt(kernels, AT.wide, length), start);
+    put(values, start, floatsAt(kernels, AT.wide, length));
   });
   return true;
 }

@@ -1,5 +1,5 @@
 // Double quantization of scales, and the sums behind its mean. Tables come from @qlora/double-quant, which knows the format.
-import { AT, type Codec, codec, inParts, WINDOW } from './codec';
+import { AT, type Codec, codec, inParts, put, WINDOW } from './codec';
 
 /** f32 columns of a row of sums, and levels of the cascade. */
 const COLUMNS = 32;
@@ -28,7 +28,7 @@ export function doubleQuantizeBlocks(
     const blocks = length / blockSize;
     kernels.floats.set(scales.subarray(start, start + length), AT.wide / 4);
     kernels.encodeDouble(AT.wide, AT.narrow, AT.peaks, blocks, blockSize, offset, AT.bins);
-    codes.set(kernels.bytes.subarray(AT.narrow, AT.narrow + length), start);
+    put(codes, start, kernels.bytes.subarray(AT.narrow, AT.narrow + length));
     nested.set(kernels.floats.subarray(AT.peaks / 4, AT.peaks / 4 + blocks), start / blockSize);
   });
   return true;
@@ -52,7 +52,7 @@ export function doubleDequantizeBlocks(
     kernels.bytes.set(codes.subarray(start, start + length), AT.narrow);
     kernels.floats.set(nested.subarray(first, first + length / blockSize), AT.peaks / 4);
     kernels.decodeDouble(AT.narrow, AT.peaks, AT.wide, length, blockSize, offset, AT.table);
-    scales.set(kernels.floats.subarray(AT.wide / 4, AT.wide / 4 + length), start);
+    put(scales, start, kernels.floats.subarray(AT.wide / 4, AT.wide / 4 + length));
   });
   return true;
 }

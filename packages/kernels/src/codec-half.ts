@@ -1,5 +1,5 @@
 // 16-bit floats to f32 and back, and what brings values of any float type into the window.
-import { AT, type Codec, codec, inParts, WINDOW } from './codec';
+import { AT, type Codec, codec, inParts, put, WINDOW } from './codec';
 
 /** How floats lie in memory; the 16-bit kinds are raw bits. */
 export type FloatKind = 'f32' | 'f16' | 'bf16';
@@ -10,7 +10,7 @@ export function widenHalf(kind: 'f16' | 'bf16', bits: Uint16Array, values: Float
   if (!kernels) return false;
   inParts(bits.length, WINDOW, (start, length) => {
     load(kernels, kind, bits, start, length);
-    values.set(kernels.floats.subarray(AT.wide / 4, AT.wide / 4 + length), start);
+    put(values, start, kernels.floats.subarray(AT.wide / 4, AT.wide / 4 + length));
   });
   return true;
 }
@@ -23,7 +23,7 @@ export function narrowHalf(kind: 'f16' | 'bf16', values: Float32Array, bits: Uin
     load(kernels, 'f32', values, start, length);
     if (kind === 'f16') kernels.narrowF16(AT.wide, AT.narrow, length);
     else kernels.narrowBf16(AT.wide, AT.narrow, length);
-    bits.set(kernels.halves.subarray(AT.narrow / 2, AT.narrow / 2 + length), start);
+    put(bits, start, kernels.halves.subarray(AT.narrow / 2, AT.narrow / 2 + length));
   });
   return true;
 }

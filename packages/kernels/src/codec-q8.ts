@@ -1,5 +1,5 @@
 // Q8_0 of ggml: 32 values in 34 bytes.
-import { AT, codec, inParts, WINDOW } from './codec';
+import { AT, codec, inParts, put, WINDOW } from './codec';
 
 const VALUES = 32;
 const BYTES = 34;
@@ -12,7 +12,7 @@ export function encodeQ8Blocks(values: Float32Array, bytes: Uint8Array): boolean
   inParts(values.length / VALUES, BLOCKS, (first, blocks) => {
     kernels.floats.set(values.subarray(first * VALUES, (first + blocks) * VALUES), AT.wide / 4);
     kernels.encodeQ8(AT.wide, AT.narrow, blocks, AT.scales, AT.peaks);
-    bytes.set(kernels.bytes.subarray(AT.narrow, AT.narrow + blocks * BYTES), first * BYTES);
+    put(bytes, first * BYTES, kernels.bytes.subarray(AT.narrow, AT.narrow + blocks * BYTES));
   });
   return true;
 }
@@ -24,7 +24,7 @@ export function decodeQ8Blocks(bytes: Uint8Array, values: Float32Array): boolean
   inParts(bytes.length / BYTES, BLOCKS, (first, blocks) => {
     kernels.bytes.set(bytes.subarray(first * BYTES, (first + blocks) * BYTES), AT.narrow);
     kernels.decodeQ8(AT.narrow, AT.wide, blocks, AT.scales, AT.peaks);
-    values.set(kernels.floats.subarray(AT.wide / 4, AT.wide / 4 + blocks * VALUES), first * VALUES);
+    put(values, first * VALUES, kernels.floats.subarray(AT.wide / 4, AT.wide / 4 + blocks * VALUES));
   });
   return true;
 }

@@ -32,6 +32,13 @@ export interface CodecExports {
   readonly peak32: (values: number, bytes: number) => number;
   readonly peak16: (bits: number, bytes: number) => number;
   readonly absmax: (values: number, scales: number, blocks: number, blockSize: number) => void;
+  readonly centre: (
+    values: number,
+    middles: number,
+    scales: number,
+    blocks: number,
+    blockSize: number,
+  ) => void;
   readonly encode: (
     values: number,
     scales: number,
@@ -113,4 +120,20 @@ function start(): Codec | false {
 /** Calls `body` with the start and length of each part of `count` that is at most `most` long. */
 export function inParts(count: number, most: number, body: (start: number, length: number) => void): void {
   for (let start = 0; start < count; start += most) body(start, Math.min(most, count - start));
+}
+
+/**
+ * Copies what a kernel made from the window into a result, at `start`.
+ *
+ * Every page is touched before it is copied to: a result is fresh memory, and a page that the system has to provide in the
+ * middle of a large copy takes a third longer.
+ */
+export function put<T extends Float32Array | Uint16Array | Uint8Array>(
+  result: T,
+  start: number,
+  part: T,
+): void {
+  const page = 4096 / result.BYTES_PER_ELEMENT;
+  for (let i = start, end = start + part.length; i < end; i += page) result[i] = 0;
+  result.set(part, start);
 }

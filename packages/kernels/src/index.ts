@@ -1,5 +1,5 @@
 // WebAssembly kernels and the threads that run them: arithmetic on memory, nothing else. No shapes, no tensors.
-export { absmaxBlocks, decodeBlocks, encodeBlocks, quantizeBlocks } from './codec-blocks';
+export { absmaxBlocks, centreBlocks, decodeBlocks, encodeBlocks, quantizeBlocks } from './codec-blocks';
 export { type CodebookTables, codebookTables } from './codec-codebook';
 export { cascadeSums, doubleDequantizeBlocks, doubleQuantizeBlocks } from './codec-double';
 export { allFinite } from './codec-finite';

@@ -1,12 +1,16 @@
-// Block-wise 4-bit quantization against a codebook of 16 values, as bitsandbytes does it on CPU (its backend "default",
-// bitsandbytes/backends/default/ops.py, version 0.50), byte for byte. Its arithmetic has corners that are kept here:
-//
-// - A full block is scaled by the f32 reciprocal of its absmax; a short last block is divided by its absmax.
-// - A value that lies exactly on the midpoint of two entries takes the lower one.
-// - NaN takes the highest entry, and makes the whole block NaN (its absmax is NaN).
-// - The absmax of a short last block of zeros is stored as 1e-38, that of a full one as 0.
-// - An odd count is padded with the code of 0 (7 for NF4).
-import { QloraError } from '@qlora/tensor';
+// Block-wise 4-bit quantization against a codebook of 16 values, as bitsandbytes does it on CPU, byte for byte. What the
+// arithmetic is, corners included, is written in codebook-reference.ts; whole blocks go through the kernels of
+// @qlora/kernels, which give the same bytes, and short last blocks and small inputs through that file.
+import {
+  absmaxBlocks,
+  type CodebookTables,
+  codebookTables,
+  decodeBlocks,
+  encodeBlocks,
+  quantizeBlocks as quantizeWholeBlocks,
+} from '@qlora/kernels';
+import { QloraError, type Tensor, tensor, toFloat32 } from '@qlora/tensor';
+import { referenceAbsmax, referenceDecode, referenceEncode, searchOf } from './codebook-reference';
 
 /** Codes and scales of a quantized array. */
 export interface QuantizedBlocks {
@@ -30,13 +34,18 @@ export interface CodebookCodec {
   absmax(values: Float32Array, blockSize: number): Float32Array;
   encode(values: Float32Array, scales: Float32Array, blockSize: number): Uint8Array;
   decode(codes: Uint8Array, scales: Float32Array, blockSize: number, count: number): Float32Array;
+  /**
+   * `absmax` and `encode` of a float tensor in one pass, without a copy in f32 where it is f16 or bf16. Undefined if this
+   * codec was made of another one and has one of the two of its own.
+   */
+  quantize(source: Tensor, blockSize: number): QuantizedBlocks | undefined;
 }
 
 /** bitsandbytes' default. */
 export const DEFAULT_BLOCK_SIZE = 64;
 
-// The least scale that bitsandbytes divides by.
-const TINY = Math.fround(1e-38);
+// Below this many values a call into WebAssembly costs more than it saves.
+const SMALL = 256;
 
 /**
  * Throws unless `blockSize` is a power of two from 32 to 4096, the sizes that bitsandbytes knows.
@@ -75,24 +84,21 @@ function checkCounts(
   }
 }
 
-/** A codec over 16 values in [-1, 1], in the order of their codes. */
+/**
+ * A codec over 16 values in [-1, 1], in the order of their codes.
+ *
+ * Whole blocks go through WebAssembly where there is SIMD; the bytes are the same.
+ */
 export function codebookCodec(name: string, codebook: Float32Array): CodebookCodec {
-  // Codes by ascending value, and the midpoints between neighbours, rounded to f32 as bitsandbytes has them.
-  const order = Uint8Array.from(codebook.keys()).sort((a, b) => codebook[a]! - codebook[b]! || a - b);
-  const bounds = new Float32Array(15);
-  for (let i = 0; i < 15; i++) bounds[i] = Math.fround(codebook[order[i]!]! + codebook[order[i + 1]!]!) / 2;
-
-  /** Number of bounds below v (all 15 for NaN), by four comparisons, as a code. */
-  const nearest = (v: number): number => {
-    let i = 0;
-    if (!(bounds[7]! >= v)) i = 8;
-    if (!(bounds[i + 3]! >= v)) i += 4;
-    if (!(bounds[i + 1]! >= v)) i += 2;
-    if (!(bounds[i]! >= v)) i += 1;
-    return order[i]!;
+  const search = searchOf(codebook);
+  let tables: CodebookTables | undefined | null = null;
+  /** What the kernels need to encode, made on first use; undefined for a codebook that they cannot take. */
+  const tablesOf = () => {
+    if (tables === null) tables = codebookTables(search.order, search.bounds);
+    return tables;
   };
 
-  return {
+  const codec: CodebookCodec = {
     name,
     bitsPerValue: 4,
     codebook,
@@ -100,19 +106,11 @@ export function codebookCodec(name: string, codebook: Float32Array): CodebookCod
     absmax(values, blockSize) {
       checkBlockSize(blockSize, name);
       const scales = new Float32Array(Math.ceil(values.length / blockSize));
-      for (let block = 0, start = 0; block < scales.length; block++, start += blockSize) {
-        const end = Math.min(start + blockSize, values.length);
-        let max = 0;
-        let nan = false;
-        for (let i = start; i < end; i++) {
-          const magnitude = Math.abs(values[i]!);
-          if (magnitude > max) max = magnitude;
-          else if (Number.isNaN(magnitude)) nan = true;
-        }
-        if (nan) max = Number.NaN;
-        else if (end - start < blockSize && max < TINY) max = TINY;
-        scales[block] = max;
+      let done = 0;
+      if (values.length >= SMALL && absmaxBlocks(values, blockSize, scales)) {
+        done = Math.floor(values.length / blockSize);
       }
+      referenceAbsmax(values.subarray(done * blockSize), blockSize, scales.subarray(done));
       return scales;
     },
 
@@ -120,36 +118,69 @@ export function codebookCodec(name: string, codebook: Float32Array): CodebookCod
       const count = values.length;
       const codes = new Uint8Array(Math.ceil(count / 2));
       checkCounts(name, codes, scales, blockSize, count);
-      for (let block = 0, start = 0; start < count; block++, start += blockSize) {
-        const end = Math.min(start + blockSize, count);
-        const scale = scales[block]!;
-        const short = end - start < blockSize;
-        const reciprocal = Math.fround(1 / Math.max(scale, TINY));
-        for (let i = start; i < end; i++) {
-          const scaled = Math.fround(short ? values[i]! / scale : values[i]! * reciprocal);
-          // bitsandbytes clamps to [-1, 1] here; beyond the outermost bounds the code is the same without.
-          const code = nearest(scaled);
-          codes[i >> 1]! |= i & 1 ? code : code << 4;
-        }
+      let done = 0;
+      const known = count >= SMALL ? tablesOf() : undefined;
+      if (known && encodeBlocks(values, scales, blockSize, known, codes)) {
+        done = Math.floor(count / blockSize);
       }
-      if (count & 1) codes[count >> 1]! |= nearest(0);
+      const start = done * blockSize;
+      referenceEncode(
+        search,
+        values.subarray(start),
+        scales.subarray(done),
+        blockSize,
+        codes.subarray(start / 2),
+      );
       return codes;
     },
 
     decode(codes, scales, blockSize, count) {
       checkCounts(name, codes, scales, blockSize, count);
       const values = new Float32Array(count);
-      for (let block = 0, start = 0; start < count; block++, start += blockSize) {
-        const end = Math.min(start + blockSize, count);
-        const scale = scales[block]!;
-        for (let i = start; i < end; i++) {
-          const byte = codes[i >> 1]!;
-          values[i] = codebook[i & 1 ? byte & 15 : byte >> 4]! * scale;
-        }
+      let done = 0;
+      if (count >= SMALL && decodeBlocks(codes, scales, blockSize, codebook, values)) {
+        done = Math.floor(count / blockSize);
       }
+      const start = done * blockSize;
+      referenceDecode(
+        codebook,
+        codes.subarray(start / 2),
+        scales.subarray(done),
+        blockSize,
+        values.subarray(start),
+      );
       return values;
     },
+
+    quantize(source, blockSize) {
+      checkBlockSize(blockSize, name);
+      // A codec that was made of this one and has an absmax or encode of its own means those.
+      const self: CodebookCodec = this ?? codec;
+      if (self.absmax !== codec.absmax || self.encode !== codec.encode) return undefined;
+      const { dtype, data } = source;
+      const count = data.length;
+      const known = count >= SMALL ? tablesOf() : undefined;
+      const kind = dtype === 'f32' || dtype === 'f16' || dtype === 'bf16' ? dtype : undefined;
+      if (known && kind) {
+        const absmax = new Float32Array(Math.ceil(count / blockSize));
+        const codes = new Uint8Array(Math.ceil(count / 2));
+        const values = data as Float32Array | Uint16Array;
+        if (quantizeWholeBlocks(kind, values, blockSize, known, absmax, codes)) {
+          const done = Math.floor(count / blockSize);
+          const start = done * blockSize;
+          const part = { dtype: kind, shape: [count - start], data: values.subarray(start) };
+          const rest = toFloat32(part as Tensor);
+          referenceAbsmax(rest, blockSize, absmax.subarray(done));
+          referenceEncode(search, rest, absmax.subarray(done), blockSize, codes.subarray(start / 2));
+          return { codes, absmax };
+        }
+      }
+      const values = toFloat32(source);
+      const absmax = codec.absmax(values, blockSize);
+      return { codes: codec.encode(values, absmax, blockSize), absmax };
+    },
   };
+  return codec;
 }
 
 /** The two functions that most users want, over a codec. */
@@ -159,6 +190,8 @@ export function quantizeBlocks(
   options: BlockOptions = {},
 ): QuantizedBlocks {
   const { blockSize = DEFAULT_BLOCK_SIZE } = options;
+  const quantized = codec.quantize(tensor('f32', [values.length], values), blockSize);
+  if (quantized) return quantized;
   const absmax = codec.absmax(values, blockSize);
   return { codes: codec.encode(values, absmax, blockSize), absmax };
 }

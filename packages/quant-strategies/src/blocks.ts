@@ -1,6 +1,6 @@
 // What all strategies share: scales in either form, and checks of what comes in.
 import { doubleDequantize, doubleQuantize } from '@qlora/double-quant';
-import { isFloat, QloraError, type Tensor } from '@qlora/tensor';
+import { firstNonFinite, isFloat, QloraError, type Tensor } from '@qlora/tensor';
 import type { Codec, QuantizedTensor, Scales } from './contract';
 
 /** Scales as asked for: as they are, or quantized themselves. */
@@ -19,14 +19,13 @@ export function checkFinite(tensor: Tensor, values: Float32Array, where: string)
   if (!isFloat(tensor.dtype)) {
     throw new QloraError({ what: `is ${tensor.dtype}`, where, fix: 'only float tensors can be quantized' });
   }
-  for (let i = 0; i < values.length; i++) {
-    if (!Number.isFinite(values[i])) {
-      throw new QloraError({
-        what: `value ${i} is ${values[i]}`,
-        where,
-        fix: 'the checkpoint is damaged: fetch it again',
-      });
-    }
+  const index = firstNonFinite({ dtype: 'f32', shape: [values.length], data: values });
+  if (index >= 0) {
+    throw new QloraError({
+      what: `value ${index} is ${values[index]}`,
+      where,
+      fix: 'the checkpoint is damaged: fetch it again',
+    });
   }
 }
 

@@ -1,24 +1,22 @@
 // Blockwise absmax: the tensor flattened in row-major order, one scale for every `blockSize` values, running over row
 // ends. This is what bitsandbytes does and what QLoRA means.
-import { elementCount, toFloat32 } from '@qlora/tensor';
+import { elementCount, firstNonFinite, isFloat, type Tensor, toFloat32 } from '@qlora/tensor';
 import { checkFinite, checkSizes, packScales, scalesOf } from './blocks';
-import type { QuantStrategy } from './contract';
+import type { Codec, QuantStrategy } from './contract';
 
 /** Blockwise absmax. */
 export const blockwise: QuantStrategy = {
   name: 'blockwise',
 
   quantize(tensor, codec, { blockSize = 64, doubleQuant = true, name = 'tensor' } = {}) {
-    const values = toFloat32(tensor);
-    checkFinite(tensor, values, name);
-    const absmax = codec.absmax(values, blockSize);
+    const { codes, absmax } = quantizeBlocks(tensor, codec, blockSize, name);
     return {
       scheme: codec.name,
       strategy: 'blockwise',
       shape: tensor.shape,
       dtype: tensor.dtype,
       blockSize,
-      codes: codec.encode(values, absmax, blockSize),
+      codes,
       scales: packScales(absmax, doubleQuant),
     };
   },
@@ -29,3 +27,18 @@ export const blockwise: QuantStrategy = {
     return codec.decode(quantized.codes, scalesOf(quantized), quantized.blockSize, count);
   },
 };
+
+/** Codes and scales of a tensor of finite values. */
+function quantizeBlocks(
+  tensor: Tensor,
+  codec: Codec,
+  blockSize: number,
+  name: string,
+): { codes: Uint8Array; absmax: Float32Array } {
+  const atOnce = isFloat(tensor.dtype) ? codec.quantize?.(tensor, blockSize) : undefined;
+  if (atOnce && firstNonFinite({ dtype: 'f32', shape: [], data: atOnce.absmax }) < 0) return atOnce;
+  const values = toFloat32(tensor);
+  checkFinite(tensor, values, name);
+  const absmax = codec.absmax(values, blockSize);
+  return { codes: codec.encode(values, absmax, blockSize), absmax };
+}

@@ -24,9 +24,13 @@ export const perChannel: QuantStrategy = {
     const row = new Float32Array(length);
     for (let c = 0; c < channels; c++) {
       let max = 0;
-      forEachInChannel(c, channels, length, stride, (i, k) => {
-        row[k] = values[i]!;
-        max = Math.max(max, Math.abs(values[i]!));
+      forEachRun(c, channels, length, stride, (start, place, count) => {
+        for (let i = 0; i < count; i++) {
+          const value = values[start + i]!;
+          const magnitude = Math.abs(value);
+          row[place + i] = value;
+          if (magnitude > max) max = magnitude;
+        }
       });
       absmax[c] = max;
       if (max > 0) for (let k = 0; k < length; k++) row[k] = row[k]! / max;
@@ -58,8 +62,9 @@ export const perChannel: QuantStrategy = {
         CODEC_BLOCK,
         length,
       );
-      forEachInChannel(c, channels, length, stride, (i, k) => {
-        values[i] = row[k]! * scales[c]!;
+      const scale = scales[c]!;
+      forEachRun(c, channels, length, stride, (start, place, count) => {
+        for (let i = 0; i < count; i++) values[start + i] = row[place + i]! * scale;
       });
     }
     return values;
@@ -80,18 +85,16 @@ function layout(shape: Shape, axis: number): { channels: number; length: number;
   };
 }
 
-/** Calls `body` with the flat index of every value of a channel, and its place in the channel. */
-function forEachInChannel(
+/** Calls `body` with the flat index of every run of neighbours of a channel, its place in the channel, and its length. */
+function forEachRun(
   channel: number,
   channels: number,
   length: number,
   stride: number,
-  body: (index: number, place: number) => void,
+  body: (start: number, place: number, count: number) => void,
 ): void {
-  for (let k = 0; k < length; k++) {
-    const outer = Math.floor(k / stride);
-    body((outer * channels + channel) * stride + (k % stride), k);
-  }
+  for (let place = 0; place < length; place += stride)
+    body(((place / stride) * channels + channel) * stride, place, stride);
 }
 
 function channelBytes(length: number, bits: number): number {

@@ -4,9 +4,17 @@
 //
 // A block of one sign uses all sixteen codes instead of half of them. The cost is one f32 a block (0.5 bit a value at
 // 64), and that the codebook's exact zero is no longer an exact zero of the tensor.
+import { centreBlocks } from '@qlora/kernels';
 import { elementCount, QloraError, toFloat32 } from '@qlora/tensor';
 import { checkFinite, checkSizes, packScales, scalesOf } from './blocks';
 import type { QuantStrategy } from './contract';
+import { plainCentre } from './zero-point-reference';
+
+// Values that are centred and encoded at a time, at least: little enough to stay in the processor's cache.
+const PART = 16384;
+
+// Below this many values a call into WebAssembly costs more than it saves.
+const SMALL = 256;
 
 /** Asymmetric quantization by blocks of the flattened tensor. */
 export const zeroPoint: QuantStrategy = {
@@ -15,28 +23,21 @@ export const zeroPoint: QuantStrategy = {
   quantize(tensor, codec, { blockSize = 64, doubleQuant = true, name = 'tensor' } = {}) {
     const values = toFloat32(tensor);
     checkFinite(tensor, values, name);
-    const blocks = Math.ceil(values.length / blockSize);
-    const zeroPoints = new Float32Array(blocks);
-    const scales = new Float32Array(blocks);
-    const centred = new Float32Array(values.length);
-    for (let b = 0; b < blocks; b++) {
-      const start = b * blockSize;
-      const end = Math.min(start + blockSize, values.length);
-      let min = Number.POSITIVE_INFINITY;
-      let max = Number.NEGATIVE_INFINITY;
-      for (let i = start; i < end; i++) {
-        min = Math.min(min, values[i]!);
-        max = Math.max(max, values[i]!);
-      }
-      const centre = Math.fround(min / 2 + max / 2);
-      zeroPoints[b] = centre;
-      let scale = 0;
-      for (let i = start; i < end; i++) {
-        const distance = Math.fround(values[i]! - centre);
-        centred[i] = distance;
-        scale = Math.max(scale, Math.abs(distance));
-      }
-      scales[b] = scale;
+    const count = values.length;
+    const zeroPoints = new Float32Array(Math.ceil(count / blockSize));
+    const scales = new Float32Array(zeroPoints.length);
+    const codes = new Uint8Array(Math.ceil((count * codec.bitsPerValue) / 8));
+    // Part by part, so that the distances from the middle need no second tensor. Whole blocks, and whole bytes of codes.
+    const unit = 8 * blockSize;
+    const length = Math.min(count, unit * Math.ceil(PART / unit));
+    const centred = new Float32Array(length);
+    for (let start = 0; start < count; start += length) {
+      const part = values.subarray(start, start + length);
+      const first = start / blockSize;
+      const end = first + Math.ceil(part.length / blockSize);
+      centre(part, blockSize, zeroPoints.subarray(first, end), scales.subarray(first, end), centred);
+      const packed = codec.encode(centred.subarray(0, part.length), scales.subarray(first, end), blockSize);
+      codes.set(packed, (start * codec.bitsPerValue) / 8);
     }
     return {
       scheme: codec.name,
@@ -44,7 +45,7 @@ export const zeroPoint: QuantStrategy = {
       shape: tensor.shape,
       dtype: tensor.dtype,
       blockSize,
-      codes: codec.encode(centred, scales, blockSize),
+      codes,
       scales: packScales(scales, doubleQuant),
       zeroPoints,
     };
@@ -63,7 +64,33 @@ export const zeroPoint: QuantStrategy = {
       });
     }
     const values = codec.decode(quantized.codes, scalesOf(quantized), blockSize, count);
-    for (let i = 0; i < count; i++) values[i] = values[i]! + zeroPoints[Math.floor(i / blockSize)]!;
+    for (let b = 0; b < blocks; b++) {
+      const middle = zeroPoints[b]!;
+      const end = Math.min((b + 1) * blockSize, count);
+      for (let i = b * blockSize; i < end; i++) values[i] = values[i]! + middle;
+    }
     return values;
   },
 };
+
+/** The middle of the range of each block, the largest distance from it, and the values less the middle. */
+function centre(
+  values: Float32Array,
+  blockSize: number,
+  zeroPoints: Float32Array,
+  scales: Float32Array,
+  centred: Float32Array,
+): void {
+  let done = 0;
+  if (values.length >= SMALL && centreBlocks(values, blockSize, zeroPoints, scales, centred)) {
+    done = Math.floor(values.length / blockSize);
+  }
+  const start = done * blockSize;
+  plainCentre(
+    values.subarray(start),
+    blockSize,
+    zeroPoints.subarray(done),
+    scales.subarray(done),
+    centred.subarray(start),
+  );
+}

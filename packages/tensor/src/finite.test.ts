@@ -19,6 +19,21 @@ it.each(types)('finds NaN and both infinities in %s', (dtype) => {
   }
 });
 
+it.each(['f32', 'f16', 'bf16'] as const)('finds it at any place of a large array of %s', (dtype) => {
+  const count = 16384 + 77;
+  const whole = fromFloat32(dtype, [count], new Float32Array(count).fill(-3));
+  expect(firstNonFinite(whole)).toBe(-1);
+  const infinity = fromFloat32(dtype, [1], Float32Array.of(Number.NEGATIVE_INFINITY)).data[0]!;
+  for (const place of [0, 1, 15, 100, 16383, 16384, 16390, count - 2, count - 1]) {
+    const data = whole.data.slice() as Float32Array;
+    data[place] = Number(infinity);
+    expect(firstNonFinite({ ...whole, data })).toBe(place);
+  }
+  // A large finite value, left in the window, is not taken for one of a shorter array.
+  const largest = { f32: 3.4e38, f16: 65504, bf16: 3.3e38 }[dtype];
+  expect(firstNonFinite(fromFloat32(dtype, [101], new Float32Array(101).fill(largest)))).toBe(-1);
+});
+
 it('agrees with the decoded value for every half-precision bit pattern', () => {
   const bits = Uint16Array.from({ length: 65536 }, (_, i) => i);
   const decoded = { f16: f16ArrayToF32(bits), bf16: bf16ArrayToF32(bits) };

@@ -1,12 +1,25 @@
 // NaN and infinity in what is read: found on the raw bits, so that half-precision tensors need no copy in f32.
+import { allFinite } from '@qlora/kernels';
 import { isFloat } from './dtype';
 import { QloraError } from './error';
 import { bf16ToF32, f16ToF32 } from './half';
 import type { TensorSource } from './stream';
 import { isTensor, type Tensor } from './tensor';
 
+// Below this many values a call into WebAssembly costs more than it saves.
+const SMALL = 256;
+
 /** Index of the first value that is NaN or infinite, or -1; always -1 for tensors of integers. */
 export function firstNonFinite(tensor: Tensor): number {
+  const { dtype, data } = tensor;
+  const kind = dtype === 'f32' || dtype === 'f16' || dtype === 'bf16' ? dtype : undefined;
+  // The kernel says only whether there is one: that there is none is what nearly always is the case.
+  if (kind && data.length >= SMALL && allFinite(kind, data as Float32Array | Uint16Array)) return -1;
+  return findNonFinite(tensor);
+}
+
+/** {@link firstNonFinite}, value by value. */
+function findNonFinite(tensor: Tensor): number {
   if (isTensor(tensor, 'f16')) return tensor.data.findIndex((bits) => (bits & 0x7c00) === 0x7c00);
   if (isTensor(tensor, 'bf16')) return tensor.data.findIndex((bits) => (bits & 0x7f80) === 0x7f80);
   if (isTensor(tensor, 'f32') || isTensor(tensor, 'f64')) {

@@ -1,7 +1,8 @@
 // 16-bit floats over all of their bit patterns, and rounding at the places where it is easy to get wrong.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bf16ArrayToF32, bf16ToF32, f16ArrayToF32, f16ToF32, f32ToBf16, f32ToF16 } from './half';
+import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from './half';
+import { bf16ArrayToF32, f16ArrayToF32 } from './half-arrays';
 
 const patterns = Uint16Array.from({ length: 65536 }, (_, i) => i);
 const isNaNPattern = (bits: number, exponent: number) =>

@@ -2,7 +2,7 @@
 // backends; they do no arithmetic.
 import { type DType, elementSize, type HostArrays, isFloat } from './dtype';
 import { QloraError } from './error';
-import { bf16ArrayToF32, f16ArrayToF32, f32ArrayToBf16, f32ArrayToF16 } from './half';
+import { bf16ArrayToF32, f16ArrayToF32, f32ArrayToBf16, f32ArrayToF16 } from './half-arrays';
 
 /** Lengths of the axes, outermost first. `[]` is a scalar. */
 export type Shape = readonly number[];

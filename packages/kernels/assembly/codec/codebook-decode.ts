@@ -1,10 +1,5 @@
 // 4-bit codes to values.
-import { CODEBOOK_BYTES, decode32, PLANES } from '../decode';
-
-/** Bytes of a codebook in memory: what `decode` expects at `codebook`. */
-export function codebookBytes(): i32 {
-  return <i32>CODEBOOK_BYTES;
-}
+import { decode32, PLANES } from '../decode';
 
 /** Values of `blocks` blocks of `blockSize` values, a multiple of 32: codebook[code] × scale. */
 export function decode(

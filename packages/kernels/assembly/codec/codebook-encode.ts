@@ -9,8 +9,8 @@
 //   bounds in lower buckets, plus one if the key is above the bucket's own. One 16-bit number a bucket, added to the key,
 //   gives that count in its upper five bits; the lower eleven are zero exactly where the keys are equal.
 // - Bounds that share a bucket with another ("extra") are compared one by one.
-// - A block with a value whose key equals a bound's (one in a hundred of NF4's) is done again in f32, as is one whose
-//   values do not lie in [-1, 1], or are NaN.
+// - 32 values of which one has the key of a bound (in NF4 it is one such group in fifty) are done again in f32, as is a
+//   block whose values do not lie in [-1, 1], or are NaN.
 
 /** Where things lie in the table that the host makes (src/codec-codebook.ts). */
 const BOUNDS: usize = 0; // 15 f32, and 4 bytes unused
@@ -22,6 +22,9 @@ const WEIGHTS: usize = 160; // 16, 1, 16, 1, …, in 16 bits
 const ORDER: usize = 176; // the code of each count
 const PLACES: usize = 192; // where in a vector the bytes of codes are
 const EXTRA: usize = 208; // keys of extra bounds, each eight times
+
+/** Bytes of the values that are done again if one of them has the key of a bound. */
+const SEGMENT: usize = 128;
 
 /** The least scale that is divided by: 1e-38 in f32. */
 const TINY: f32 = 1e-38;
@@ -59,7 +62,7 @@ const LIMIT: f32 = 1 + 1 / 65536;
  * Codes of `blocks` blocks, two to a byte.
  *
  * @param peaks largest magnitude of each block, as f32; may be the same address as `scales`.
- * @param blockSize values a block: a multiple of 16.
+ * @param blockSize values a block: a multiple of 32.
  * @param extra bytes of extra bounds in the table.
  * @param ordered whether the code is the count itself, and there are no extra bounds.
  */
@@ -67,26 +70,15 @@ export function encode(
   values: usize, scales: usize, peaks: usize, codes: usize, blocks: i32, blockSize: i32,
   table: usize, extra: usize, ordered: bool,
 ): void {
-  const bytes = <usize>blockSize << 2;
-  for (const end = scales + (<usize>blocks << 2); scales < end; scales += 4, peaks += 4) {
-    const reciprocal = <f32>1 / max(load<f32>(scales), TINY);
-    let done = false;
-    if (load<f32>(peaks) * reciprocal <= LIMIT) {
-      done = ordered
-        ? encodeByTable(values, reciprocal, codes, bytes, table, 0, true)
-        : encodeByTable(values, reciprocal, codes, bytes, table, extra, false);
-    }
-    if (!done) encodeExactly(values, reciprocal, codes, bytes, table);
-    values += bytes;
-    codes += bytes >> 3;
-  }
+  if (ordered) encodeBlocks(values, scales, peaks, codes, blocks, blockSize, table, 0, true);
+  else encodeBlocks(values, scales, peaks, codes, blocks, blockSize, table, extra, false);
 }
 
-/** One block, by the table. False if a key equals a bound's: then the codes are not to be used. */
 // @ts-ignore: decorator
-@inline function encodeByTable(
-  values: usize, reciprocal: f32, codes: usize, bytes: usize, table: usize, extra: usize, ordered: bool,
-): bool {
+@inline function encodeBlocks(
+  values: usize, scales: usize, peaks: usize, codes: usize, blocks: i32, blockSize: i32,
+  table: usize, extra: usize, ordered: bool,
+): void {
   const lowA = v128.load(table + LOW);
   const lowB = v128.load(table + LOW, 16);
   const highA = v128.load(table + HIGH);
@@ -96,38 +88,57 @@ export function encode(
   const weights = v128.load(table + WEIGHTS);
   const order = v128.load(table + ORDER);
   const places = v128.load(table + PLACES);
-  const scale = f32x4.splat(reciprocal);
-  let least = i16x8.splat(-1);
-  for (const end = values + bytes; values < end; values += 64, codes += 8) {
-    const keys0 = keysOf(values, scale, magic);
-    const keys1 = keysOf(values + 32, scale, magic);
-    // Keys below all buckets (there are four, of values at -1) give bucket 0.
-    const index = i8x16.narrow_i16x8_u(i16x8.shr_s(keys0, 10), i16x8.shr_s(keys1, 10));
-    const other = v128.xor(index, sixteen);
-    const low = lookup32(lowA, lowB, index, other);
-    const high = lookup32(highA, highB, index, other);
-    const sums0 = i16x8.add(keys0, zipLow(low, high));
-    const sums1 = i16x8.add(keys1, zipHigh(low, high));
-    least = i16x8.min_u(least, i16x8.min_u(i16x8.shl(sums0, 5), i16x8.shl(sums1, 5)));
-    let counts = i8x16.narrow_i16x8_u(i16x8.shr_u(sums0, 11), i16x8.shr_u(sums1, 11));
-    if (!ordered) {
-      for (let bound = table + EXTRA, last = bound + extra; bound < last; bound += 16) {
-        const key = v128.load(bound);
-        // A comparison gives 0 or -1, and the packing keeps the sign.
-        const above = i8x16.narrow_i16x8_s(i16x8.gt_s(keys0, key), i16x8.gt_s(keys1, key));
-        counts = i8x16.sub(counts, above);
-        least = v128.andnot(least, v128.or(i16x8.eq(keys0, key), i16x8.eq(keys1, key)));
-      }
-      counts = i8x16.swizzle(order, counts);
+  const bytes = <usize>blockSize << 2;
+  for (const end = scales + (<usize>blocks << 2); scales < end; scales += 4, peaks += 4) {
+    const reciprocal = <f32>1 / max(load<f32>(scales), TINY);
+    const scale = f32x4.splat(reciprocal);
+    const blockEnd = values + bytes;
+    if (!(load<f32>(peaks) * reciprocal <= LIMIT)) {
+      encodeExactly(values, reciprocal, codes, bytes, table);
+      values = blockEnd;
+      codes += bytes >> 3;
+      continue;
     }
-    // 16-bit lanes hold the codes of values 4 and 0, 5 and 1, 6 and 2, 7 and 3 (low byte, high byte), then of the other eight.
-    // Sixteen times a lane plus the next are the bytes of values 4 and 5, and 0 and 1; a shuffle brings them into order.
-    v128.store64_lane(codes, i8x16.swizzle(i32x4.dot_i16x8_s(counts, weights), places), 0);
+    while (values < blockEnd) {
+      const start = values;
+      let least = i16x8.splat(-1);
+      for (const last = min(start + SEGMENT, blockEnd); values < last; values += 64, codes += 8) {
+        const keys0 = keysOf(values, scale, magic);
+        const keys1 = keysOf(values + 32, scale, magic);
+        // Keys below all buckets (there are four, of values at -1) give bucket 0.
+        const index = i8x16.narrow_i16x8_u(i16x8.shr_s(keys0, 10), i16x8.shr_s(keys1, 10));
+        const other = v128.xor(index, sixteen);
+        const low = lookup32(lowA, lowB, index, other);
+        const high = lookup32(highA, highB, index, other);
+        const sums0 = i16x8.add(keys0, zipLow(low, high));
+        const sums1 = i16x8.add(keys1, zipHigh(low, high));
+        least = i16x8.min_u(least, i16x8.min_u(i16x8.shl(sums0, 5), i16x8.shl(sums1, 5)));
+        let counts = i8x16.narrow_i16x8_u(i16x8.shr_u(sums0, 11), i16x8.shr_u(sums1, 11));
+        if (!ordered) {
+          for (let bound = table + EXTRA, lastBound = bound + extra; bound < lastBound; bound += 16) {
+            const key = v128.load(bound);
+            // A comparison gives 0 or -1, and the packing keeps the sign.
+            const above = i8x16.narrow_i16x8_s(i16x8.gt_s(keys0, key), i16x8.gt_s(keys1, key));
+            counts = i8x16.sub(counts, above);
+            least = v128.andnot(least, v128.or(i16x8.eq(keys0, key), i16x8.eq(keys1, key)));
+          }
+          counts = i8x16.swizzle(order, counts);
+        }
+        // 16-bit lanes hold the codes of values 4 and 0, 5 and 1, 6 and 2, 7 and 3 (low byte, high byte), then of the other
+        // eight. Sixteen times a lane plus the next are the bytes of values 4 and 5, and 0 and 1; a shuffle brings them
+        // into order.
+        v128.store64_lane(codes, i8x16.swizzle(i32x4.dot_i16x8_s(counts, weights), places), 0);
+      }
+      // A key that equals a bound's decides nothing.
+      if (!i16x8.all_true(least)) {
+        const segment = values - start;
+        encodeExactly(start, reciprocal, codes - (segment >> 3), segment, table);
+      }
+    }
   }
-  return i16x8.all_true(least);
 }
 
-/** One block, by comparing every value with every bound in f32. NaN is above all of them. */
+/** Part of a block, by comparing every value with every bound in f32. NaN is above all of them. */
 function encodeExactly(values: usize, reciprocal: f32, codes: usize, bytes: usize, table: usize): void {
   const scale = f32x4.splat(reciprocal);
   const order = v128.load(table + ORDER);
