@@ -30,6 +30,8 @@ export class WasmMemory {
   readonly #compute: Compute;
   readonly #heap: Allocator;
   readonly #scopes: Set<WasmBuffer>[] = [];
+  /** Addresses of shared tables, by their content. */
+  readonly #constants = new Map<string, number>();
   /** Pieces of the heap that are the arena now. */
   #arena: Allocator[] = [];
   /** Bytes that the arena is to have when it is made next. */
@@ -58,16 +60,24 @@ export class WasmMemory {
     return buffer;
   }
 
-  /** Address of a piece that no scope owns, and that `release` takes back. */
-  reserve(bytes: number, what: string): number {
-    this.count(bytes);
-    return this.#fromHeap(bytes, what);
+  /** Address of a copy of `content` that no scope owns and no count knows, until {@link letGo}. */
+  hold(content: Uint8Array, what: string): number {
+    const address = this.#fromHeap(content.length, what);
+    this.bytes(address, content.length).set(content);
+    return address;
   }
 
-  /** Takes back what {@link reserve} gave. */
-  release(address: number, bytes: number): void {
-    this.uncount(bytes);
+  /** Gives back what {@link hold} took. */
+  letGo(address: number): void {
     this.#heap.free(address);
+  }
+
+  /** Address of a table that many weights share, such as a codebook: one copy for the life of the backend. */
+  constant(content: Uint8Array): number {
+    const key = content.join();
+    const address = this.#constants.get(key) ?? this.hold(content, 'a table');
+    this.#constants.set(key, address);
+    return address;
   }
 
   /** Address of a live f32 buffer of this backend. */

@@ -44,24 +44,19 @@ export function uploadWeight(
       description: undefined,
       hasVectorForm: false,
       decode: () => dequantizeTensor(tensor),
-      free() {
-        memory.uncount(bytes);
-      },
+      free: () => memory.uncount(bytes),
     };
   }
-  const what = `a weight of ${outFeatures} × ${inFeatures}`;
-  const pieces: { address: number; bytes: number }[] = [];
+  const pieces: number[] = [];
   const put = (data: ArrayBufferView): number => {
-    const source = bytesOf(data);
-    const address = memory.reserve(source.length, what);
-    pieces.push({ address, bytes: source.length });
-    memory.bytes(address, source.length).set(source);
+    const address = memory.hold(bytesOf(data), `a weight of ${outFeatures} × ${inFeatures}`);
+    pieces.push(address);
     return address;
   };
   const { scales, zeroPoints, blockSize, codes } = tensor;
   const words = new Uint32Array(DESCRIPTION_WORDS);
   words[0] = put(codes);
-  words[1] = put(codebookImage(codecOf(tensor.scheme).codebook));
+  words[1] = memory.constant(codebookImage(codecOf(tensor.scheme).codebook));
   words[2] = blockSize;
   if (scales.kind === 'plain') words[3] = put(scales.values);
   else {
@@ -69,17 +64,19 @@ export function uploadWeight(
     words[3] = put(quantized.codes);
     words[4] = put(quantized.nestedAbsmax);
     words[5] = quantized.blockSize;
-    words[6] = put(quantized.map);
+    words[6] = memory.constant(bytesOf(quantized.map));
     new Float32Array(words.buffer)[8] = quantized.offset;
   }
   words[7] = zeroPoints ? put(zeroPoints) : 0;
   const description = put(words);
+  memory.count(bytes);
   return {
     ...common,
     description,
     hasVectorForm: !zeroPoints && inFeatures > 0 && inFeatures % 64 === 0 && blockSize % 64 === 0,
     free() {
-      for (const piece of pieces.splice(0)) memory.release(piece.address, piece.bytes);
+      memory.uncount(bytes);
+      for (const address of pieces.splice(0)) memory.letGo(address);
     },
   };
 }
