@@ -1,157 +1,181 @@
-// What is measured. Each case says how much work one run is, so that rates can be compared across machines and versions.
-import { crossEntropy, Tape } from '@qlora/autograd';
-import { createReferenceBackend } from '@qlora/backend';
-import { doubleDequantize, doubleQuantize } from '@qlora/double-quant';
-import { q8_0 } from '@qlora/ggml-blocks';
-import { addLora, llamaFamily, llamaTensors, parseLlamaConfig } from '@qlora/models';
-import { dequantizeNf4, quantizeNf4 } from '@qlora/nf4';
-import { loraConfig } from '@qlora/peft';
-import { QuantizedLinear } from '@qlora/qlora-layer';
-import { quantizingSource } from '@qlora/quant-strategies';
-import { memorySource, random, type Tensor, tensor } from '@qlora/tensor';
-import { QLoRATrainer, textWindows } from '@qlora/trainer';
+// What is measured: a case is work with a size. There are two suites, a quick one in small sizes, and the marks, whose
+// sizes those of the project's goals are.
+import { CODEC_KINDS, type CodecKind, type ModelShape, type Work } from './job';
 
-/** One measurement. */
+/** What a rate counts. */
+export type Unit = 'bytes of f32' | 'floating-point operations' | 'tokens';
+
+/** One measurement, of all who enter for it. */
 export interface Case {
-  readonly name: string;
-  /** Work of one run, in `unit`. */
-  readonly work: number;
-  readonly unit: 'bytes of f32' | 'floating-point operations' | 'tokens';
-  readonly run: () => unknown;
+  /** `matmul-forward/4096x4096/rows-512`: by this name files are compared. */
+  readonly id: string;
+  readonly title: string;
+  readonly group: 'codec' | 'product' | 'layer' | 'model';
+  readonly work: Work;
+  /** How much work one run is. */
+  readonly amount: number;
+  readonly unit: Unit;
+  /** Processes of its own, so that peaks of memory are its own. */
+  readonly fresh: boolean;
+  /** Part of the rounds that it gets, of what is slow. */
+  readonly share: number;
 }
 
-const normals = (count: number, seed: number) => {
-  const rng = random(seed);
-  return Float32Array.from({ length: count }, () => rng.normal() * 0.02);
+/** Names of suites. */
+export const SUITES = ['quick', 'marks'] as const;
+
+/** One of {@link SUITES}. */
+export type Suite = (typeof SUITES)[number];
+
+/** SmolLM2-135M's shape. */
+export const SMOLLM2_135M: ModelShape = {
+  hidden: 576,
+  intermediate: 1536,
+  layers: 30,
+  heads: 9,
+  keyHeads: 3,
+  vocabulary: 49152,
+  context: 2048,
 };
 
-function codecCases(): Case[] {
-  const values = normals(1 << 22, 1);
-  const quantized = quantizeNf4(values);
-  const nested = doubleQuantize(quantized.absmax);
-  const blocks = q8_0.encode(values);
-  const unit = 'bytes of f32';
+const TINY: ModelShape = {
+  hidden: 128,
+  intermediate: 384,
+  layers: 4,
+  heads: 4,
+  keyHeads: 2,
+  vocabulary: 1024,
+  context: 256,
+};
+
+const codecTitles: Readonly<Record<CodecKind, string>> = {
+  quantize: 'Quantize to NF4',
+  dequantize: 'Dequantize from NF4',
+  'double-quantize': 'Double-quantize the scales',
+  'double-dequantize': 'Restore double-quantized scales',
+  'q8_0-encode': 'Encode to q8_0',
+  'q8_0-decode': 'Decode from q8_0',
+  'f32-to-f16': 'Convert f32 to f16',
+  'f16-to-f32': 'Convert f16 to f32',
+  'f32-to-bf16': 'Convert f32 to bf16',
+  'bf16-to-f32': 'Convert bf16 to f32',
+};
+
+/** Values in a block of NF4, which share a scale. */
+const BLOCK_SIZE = 64;
+
+const sizeName = (size: number) => `${size}x${size}`;
+const sizeTitle = (size: number) => `${size} × ${size}`;
+
+function codecCase(kind: CodecKind, size: number): Case {
+  const values = size * size;
+  const scales = kind.startsWith('double');
+  return {
+    id: `${kind}/${sizeName(size)}`,
+    title: `${codecTitles[kind]}, ${sizeTitle(size)}`,
+    group: 'codec',
+    work: { kind, outFeatures: size, inFeatures: size },
+    amount: 4 * (scales ? values / BLOCK_SIZE : values),
+    unit: 'bytes of f32',
+    fresh: false,
+    share: 1,
+  };
+}
+
+function productCase(size: number, rows: number, direction: 'forward' | 'backward'): Case {
+  return {
+    id: `matmul-${direction}/${sizeName(size)}/rows-${rows}`,
+    title: `${direction === 'forward' ? 'x · Wᵀ' : 'dy · W'}, W ${sizeTitle(size)}, ${rows} ${rows === 1 ? 'row' : 'rows'}`,
+    group: 'product',
+    work: { kind: 'matmul', outFeatures: size, inFeatures: size, rows, direction },
+    amount: 2 * rows * size * size,
+    unit: 'floating-point operations',
+    fresh: false,
+    share: 1,
+  };
+}
+
+function layerCase(size: number, rows: number, rank: number): Case {
+  return {
+    id: `layer/${sizeName(size)}/rows-${rows}/rank-${rank}`,
+    title: `Layer ${sizeTitle(size)} with LoRA of rank ${rank}, forward and backward, ${rows} rows`,
+    group: 'layer',
+    work: { kind: 'layer', outFeatures: size, inFeatures: size, rows, rank },
+    // Through the base once forward and once backward; through A and B once forward and twice backward.
+    amount: rows * (4 * size * size + 12 * rank * size),
+    unit: 'floating-point operations',
+    fresh: false,
+    share: 1,
+  };
+}
+
+interface ModelCase {
+  readonly name: string;
+  readonly title: string;
+  readonly kind: 'training' | 'evaluation';
+  readonly model: ModelShape;
+  readonly batch: number;
+  readonly sequenceLength: number;
+  readonly checkpointing: boolean;
+  readonly share: number;
+}
+
+function modelCase({ name, title, share, ...work }: ModelCase): Case {
+  const { kind, batch, sequenceLength, checkpointing } = work;
+  return {
+    id: `${kind}/${name}/${batch}x${sequenceLength}${checkpointing ? '/checkpointing' : ''}`,
+    title: `${kind === 'training' ? 'Training step' : 'Evaluation'}, ${title}, ${batch} × ${sequenceLength} tokens${
+      kind === 'training' ? `, ${checkpointing ? 'with' : 'without'} checkpointing` : ''
+    }`,
+    group: 'model',
+    work: { ...work, rank: 16 },
+    amount: batch * sequenceLength,
+    unit: 'tokens',
+    fresh: true,
+    share,
+  };
+}
+
+function quick(): Case[] {
+  const tiny = { name: 'tiny', title: '4 layers of 128', model: TINY, share: 1 };
+  const short = { ...tiny, sequenceLength: 128, checkpointing: false };
   return [
-    { name: 'nf4: quantize', work: values.byteLength, unit, run: () => quantizeNf4(values) },
-    {
-      name: 'nf4: dequantize',
-      work: values.byteLength,
-      unit,
-      run: () => dequantizeNf4(quantized, values.length),
-    },
-    {
-      name: 'double-quant: quantize',
-      work: quantized.absmax.byteLength,
-      unit,
-      run: () => doubleQuantize(quantized.absmax),
-    },
-    {
-      name: 'double-quant: dequantize',
-      work: quantized.absmax.byteLength,
-      unit,
-      run: () => doubleDequantize(nested),
-    },
-    { name: 'q8_0: encode', work: values.byteLength, unit, run: () => q8_0.encode(values) },
-    { name: 'q8_0: decode', work: values.byteLength, unit, run: () => q8_0.decode(blocks) },
-    { name: 'copy of f32, for comparison', work: values.byteLength, unit, run: () => values.slice() },
+    ...CODEC_KINDS.map((kind) => codecCase(kind, 1024)),
+    ...[1, 16, 128].map((rows) => productCase(1024, rows, 'forward')),
+    productCase(1024, 128, 'backward'),
+    layerCase(1024, 128, 16),
+    modelCase({ ...short, kind: 'training', batch: 2 }),
+    modelCase({ ...short, kind: 'training', batch: 2, checkpointing: true }),
+    modelCase({ ...short, kind: 'evaluation', batch: 1 }),
   ];
 }
 
-function layerCases(): Case[] {
-  const backend = createReferenceBackend();
-  const [rows, size, rank] = [64, 512, 16];
-  const layer = QuantizedLinear.fromWeight(
-    backend,
-    'layer',
-    tensor('f32', [size, size], normals(size * size, 2)),
+function marks(): Case[] {
+  const size = 4096;
+  const rows = [1, 16, 128, 512];
+  const smol = {
+    name: 'smollm2-135m',
+    title: 'the shape of SmolLM2-135M',
+    kind: 'training',
+    model: SMOLLM2_135M,
+    batch: 1,
+    sequenceLength: 512,
+    share: 0.5,
+  } as const;
+  return [
+    ...CODEC_KINDS.map((kind) => codecCase(kind, size)),
+    ...rows.map((count) => productCase(size, count, 'forward')),
+    ...rows.map((count) => productCase(size, count, 'backward')),
+    layerCase(size, 512, 16),
+    modelCase({ ...smol, checkpointing: false }),
+    modelCase({ ...smol, checkpointing: true }),
+  ];
+}
+
+/** The cases of a suite, or those of them with `filter` in their name. */
+export function casesOf(suite: Suite, filter = ''): Case[] {
+  const wanted = filter.toLowerCase();
+  return (suite === 'quick' ? quick() : marks()).filter(
+    ({ id, title }) => id.includes(wanted) || title.toLowerCase().includes(wanted),
   );
-  const { parameters } = layer.addLora({ rank }, random(3));
-  for (const parameter of parameters) parameter.gradient = backend.zeros(parameter.value.shape);
-  const x = backend.upload(normals(rows * size, 4), [rows, size]);
-  const single = backend.upload(normals(size, 5), [1, size]);
-  const forward = 2 * size * size + 4 * rank * size;
-  const unit = 'floating-point operations';
-  return [
-    {
-      name: `layer ${size} × ${size}, rank ${rank}: forward, 1 row`,
-      work: forward,
-      unit,
-      run: () =>
-        backend.scope(() =>
-          layer.forward(new Tape(backend, { record: false }), { value: single, requiresGrad: false }),
-        ),
-    },
-    {
-      name: `layer ${size} × ${size}, rank ${rank}: forward and backward, ${rows} rows`,
-      // Backward: one product through the base, four through the adapter's factors.
-      work: rows * (forward + 2 * size * size + 8 * rank * size),
-      unit,
-      run: () =>
-        backend.scope(() => {
-          const tape = new Tape(backend);
-          const y = layer.forward(tape, { value: x, requiresGrad: true });
-          tape.backward(y, y.value);
-        }),
-    },
-  ];
-}
-
-/** A training step of a small Llama with random weights: real shapes in small, and no file needed. */
-async function trainingCases(): Promise<Case[]> {
-  const backend = createReferenceBackend();
-  const config = parseLlamaConfig({
-    model_type: 'llama',
-    hidden_size: 128,
-    intermediate_size: 384,
-    num_hidden_layers: 4,
-    num_attention_heads: 4,
-    num_key_value_heads: 2,
-    vocab_size: 1024,
-    max_position_embeddings: 256,
-    tie_word_embeddings: true,
-  });
-  const weights = [...llamaTensors(config)].map(([name, shape], i): [string, Tensor] => [
-    name,
-    tensor(
-      'f32',
-      shape,
-      normals(
-        shape.reduce((a, b) => a * b, 1),
-        i,
-      ),
-    ),
-  ]);
-  const linears = llamaFamily.linearModules(config).map((name) => `${name}.weight`);
-  const model = await llamaFamily.build(backend, config, quantizingSource(memorySource(weights), linears));
-  const rng = random(7);
-  const ids = Array.from({ length: 4096 }, () => rng.integer(config.vocabularySize));
-  const trainer = new QLoRATrainer(model, addLora(model, loraConfig(), 0), textWindows(ids, 128, undefined), {
-    steps: 1e6,
-    batchSize: 2,
-  });
-  const tokens = backend.upload(Int32Array.from(ids.slice(0, 128)), [128]);
-  return [
-    {
-      name: 'training step, 4 layers of 128, batch 2 × 127',
-      work: 254,
-      unit: 'tokens',
-      run: () => trainer.step(),
-    },
-    {
-      name: 'evaluation, 4 layers of 128, 128 tokens',
-      work: 128,
-      unit: 'tokens',
-      run: () =>
-        backend.scope(() => {
-          const tape = new Tape(backend, { record: false });
-          const hidden = model.hidden(tape, tokens, { batch: 1, sequenceLength: 128 });
-          return backend.read(crossEntropy(tape, model.logits(tape, hidden), tokens).losses);
-        }),
-    },
-  ];
-}
-
-/** Every case. */
-export async function allCases(): Promise<Case[]> {
-  return [...codecCases(), ...layerCases(), ...(await trainingCases())];
 }
