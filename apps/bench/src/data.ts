@@ -1,5 +1,6 @@
 // The data that all contenders get, in files: values of a normal distribution like those of real weights, from a seed.
 // They lie in a folder of the system's, which is removed at the end.
+import { rmSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,6 +26,9 @@ export interface DataFolder {
 /** An empty folder for data. */
 export async function dataFolder(): Promise<DataFolder> {
   const folder = await mkdtemp(join(tmpdir(), 'qlora-bench-'));
+  // However the process ends, the files go with it.
+  const removeNow = () => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', removeNow);
   const made = new Map<string, Promise<string>>();
   const file = (name: string, count: number, seed: number): Promise<string> => {
     const key = `${name}-${count}.f32`;
@@ -46,7 +50,10 @@ export async function dataFolder(): Promise<DataFolder> {
       if (work.kind === 'matmul') return { ...work, weight, x };
       return { ...work, weight, x, dy: await file('dy', work.rows * outFeatures, 3) };
     },
-    remove: () => rm(folder, { recursive: true, force: true }),
+    async remove() {
+      process.off('exit', removeNow);
+      await rm(folder, { recursive: true, force: true });
+    },
   };
 }
 

@@ -3,6 +3,9 @@ import { CommanderError } from 'commander';
 import pc from 'picocolors';
 import { createProgram } from './program';
 
+// Exits, so that drivers are ended and data is removed; by itself the signal would skip that.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+
 try {
   await createProgram().parseAsync();
 } catch (error) {

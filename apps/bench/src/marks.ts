@@ -23,9 +23,10 @@ export interface Mark {
   readonly kind: 'least' | 'aim';
   /** `1.3 × jax-js@1`. */
   readonly target: string;
-  /** `1.42 × (1.39 … 1.44)`, `disturbed` where other programs took cores; who is missing, if nothing was measured. */
+  /** `1.42 × (1.39 … 1.44)`; who is missing, if nothing was measured. */
   readonly measured: string;
-  readonly state: 'met' | 'missed' | 'not measured';
+  /** `disturbed`: other programs took cores from one of the two, so the ratio says nothing. */
+  readonly state: 'met' | 'missed' | 'disturbed' | 'not measured';
   /** How much is missing: `1.3 × as fast would meet it`. */
   readonly missing: string;
 }
@@ -140,12 +141,12 @@ function evaluate(goal: Goal, measured: MeasuredCase): Mark {
   const other = contenderOf(measured, target.as);
   if (!contender || !other) return unmeasured(goalText, contender ? target.as : goal.contender);
   const ratio = speedRatio(contender.ms, other.ms);
+  const base = { what, kind, target: goalText, measured: ratioText(ratio) };
+  if ([contender, other].some(isDisturbed))
+    return { ...base, state: 'disturbed', missing: 'other programs took cores: measure again' };
   const met = ratio.value >= target.times;
   return {
-    what,
-    kind,
-    target: goalText,
-    measured: ratioText(ratio) + ([contender, other].some(isDisturbed) ? ', disturbed' : ''),
+    ...base,
     state: met ? 'met' : 'missed',
     missing: met ? '' : `needs ${digits(target.times / ratio.value)} × its speed`,
   };

@@ -82,7 +82,7 @@ function rowOf(measured: MeasuredCase, contender: MeasuredContender): string[] {
 export function marksText(marks: readonly Mark[]): string {
   if (marks.length === 0) return '';
   const table = newTable(['mark', '', 'goal', 'measured', '', '']);
-  const colors = { met: pc.green, missed: pc.red, 'not measured': pc.yellow };
+  const colors = { met: pc.green, missed: pc.red, disturbed: pc.yellow, 'not measured': pc.yellow };
   for (const { what, kind, target, measured, state, missing } of marks)
     table.push([
       what,
@@ -92,7 +92,7 @@ export function marksText(marks: readonly Mark[]): string {
       colors[state](state === 'not measured' ? '' : state),
       missing,
     ]);
-  return `\n${pc.bold('The marks')} (speed of ours over the other’s in this run; in brackets the quartiles over rounds; disturbed: other programs took cores)\n${table.toString()}`;
+  return `\n${pc.bold('The marks')} (speed of ours over the other’s in this run; in brackets the quartiles over rounds)\n${table.toString()}`;
 }
 
 /** A comparison of two runs. */

@@ -59,7 +59,7 @@ function renderMarks(marks: readonly Mark[]): string {
     ),
   );
   return `<h2>The marks</h2>
-<p class="note">Speed of ours over the other’s; in brackets the quartiles of the ratio, round by round. Disturbed: other programs took cores away.</p>
+<p class="note">Speed of ours over the other’s; in brackets the quartiles of the ratio, round by round.</p>
 <div class="wide"><table class="marks"><thead>${row('th', ['what', '', 'goal', 'measured', ''])}</thead><tbody>${rows.join('')}</tbody></table></div>`;
 }
 

@@ -23,6 +23,9 @@ import { decodeRun } from './weight';
 @inline const FEW_ROWS: i32 = 48;
 // @ts-ignore: decorator
 @inline const FEW_COLUMNS: i32 = 12;
+/** Up to so many rows, the backward goes through the inner axis so many at a time. */
+// @ts-ignore: decorator
+@inline const FEW_CHUNK: i32 = 64;
 /** Up to this inner length the outer form is faster. */
 // @ts-ignore: decorator
 @inline const SHORT_INNER: i32 = 64;
@@ -158,6 +161,17 @@ export function quantizedMatmulBackward(
     const n = min(BLOCK_COLUMNS, inFeatures - n0);
     const to = out + m0 * outStride + (<usize>n0 << 2);
     if (outFeatures == 0) clear(to, outStride, m, n);
+    if (m <= FEW_ROWS) {
+      // Turning the weight would cost more than the dot form gains.
+      for (let k0 = 0; k0 < outFeatures; k0 += FEW_CHUNK) {
+        const k = min(FEW_CHUNK, outFeatures - k0);
+        for (let r = 0; r < k; r++)
+          decodeRun(weight, <i64>(k0 + r) * inFeatures + n0, n, scratch() + r * decodedStride);
+        const left = dy + m0 * dyStride + (<usize>k0 << 2);
+        outerBlock(left, dyStride, 4, scratch(), decodedStride, to, outStride, m, n, k, 1, k0 > 0);
+      }
+      continue;
+    }
     for (let k0 = 0; k0 < outFeatures; k0 += CHUNK) {
       const k = min(CHUNK, outFeatures - k0);
       const padded = (k + 3) & ~3;

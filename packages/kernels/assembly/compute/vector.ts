@@ -85,7 +85,7 @@ export function quantizedVector(
     let at = codes + <usize>(start >> 1);
     const last = at + (inFeatures >> 1);
     let from = x;
-    let total = f32x4.splat(0);
+    let total0 = f32x4.splat(0), total1 = total0;
     while (at < last) {
       let sixteen: v128, b0: v128, b1: v128, b2: v128, b3: v128, low: v128, high: v128;
       sixteen = v128.and(i16x8.shr_u(v128.load(at), 4), nibble);
@@ -97,12 +97,11 @@ export function quantizedVector(
       high = firstPairs(b2, b3);
       let s0 = f32x4.mul(v128.load(from), firstValues(low, high));
       let s1 = f32x4.mul(v128.load(from, 16), lastValues(low, high));
-      v128.store(unread, s1, 16);
+      v128.store(unread, s0);
       low = lastPairs(b0, b1);
       high = lastPairs(b2, b3);
       s0 = madd(v128.load(from, 32), firstValues(low, high), s0);
       s1 = madd(v128.load(from, 48), lastValues(low, high), s1);
-      v128.store(unread, s0);
       v128.store(unread, s1, 16);
       sixteen = v128.and(v128.load(at), nibble);
       b0 = lookup(p0, sixteen);
@@ -113,12 +112,11 @@ export function quantizedVector(
       high = firstPairs(b2, b3);
       s0 = madd(v128.load(from, 64), firstValues(low, high), s0);
       s1 = madd(v128.load(from, 80), lastValues(low, high), s1);
-      v128.store(unread, s1, 16);
+      v128.store(unread, s0);
       low = lastPairs(b0, b1);
       high = lastPairs(b2, b3);
       s0 = madd(v128.load(from, 96), firstValues(low, high), s0);
       s1 = madd(v128.load(from, 112), lastValues(low, high), s1);
-      v128.store(unread, s0);
       v128.store(unread, s1, 16);
       sixteen = v128.and(i16x8.shr_u(v128.load(at, 16), 4), nibble);
       b0 = lookup(p0, sixteen);
@@ -129,12 +127,11 @@ export function quantizedVector(
       high = firstPairs(b2, b3);
       s0 = madd(v128.load(from, 128), firstValues(low, high), s0);
       s1 = madd(v128.load(from, 144), lastValues(low, high), s1);
-      v128.store(unread, s1, 16);
+      v128.store(unread, s0);
       low = lastPairs(b0, b1);
       high = lastPairs(b2, b3);
       s0 = madd(v128.load(from, 160), firstValues(low, high), s0);
       s1 = madd(v128.load(from, 176), lastValues(low, high), s1);
-      v128.store(unread, s0);
       v128.store(unread, s1, 16);
       sixteen = v128.and(v128.load(at, 16), nibble);
       b0 = lookup(p0, sixteen);
@@ -145,17 +142,19 @@ export function quantizedVector(
       high = firstPairs(b2, b3);
       s0 = madd(v128.load(from, 192), firstValues(low, high), s0);
       s1 = madd(v128.load(from, 208), lastValues(low, high), s1);
-      v128.store(unread, s1, 16);
+      v128.store(unread, s0);
       low = lastPairs(b0, b1);
       high = lastPairs(b2, b3);
       s0 = madd(v128.load(from, 224), firstValues(low, high), s0);
       s1 = madd(v128.load(from, 240), lastValues(low, high), s1);
-      total = madd(v128.load32_splat(scale), f32x4.add(s0, s1), total);
+      const factor = v128.load32_splat(scale);
+      total0 = madd(factor, s0, total0);
+      total1 = madd(factor, s1, total1);
       at += 32;
       from += 256;
       scale += 4;
     }
-    store<f32>(out + (<usize>row << 2), sumLanes(total));
+    store<f32>(out + (<usize>row << 2), sumLanes(f32x4.add(total0, total1)));
   }
 }
 

@@ -23,6 +23,8 @@ import { PLANES, decode32 } from '../decode';
 
 /** Decodes `count` values from flat index `start` on to `out`. */
 export function decodeRun(weight: usize, start: i64, count: i32, out: usize): void {
+  // A block of a weight without columns has no length, which is nothing to divide by.
+  if (count == 0) return;
   const codes = load<usize>(weight);
   const codebook = load<usize>(weight, 4);
   const blockSize = load<i32>(weight, 8);
@@ -32,10 +34,10 @@ export function decodeRun(weight: usize, start: i64, count: i32, out: usize): vo
   const p2 = v128.load(codebook + PLANES, 32);
   const p3 = v128.load(codebook + PLANES, 48);
   let i = 0;
-  while (i < count) {
-    const at = start + i;
-    const block = <i32>(at / blockSize);
-    const rest = <i32>(<i64>(block + 1) * blockSize - at);
+  // One division for all blocks: it would take as long as decoding a block.
+  let block = <i32>(start / blockSize);
+  let rest = <i32>(<i64>(block + 1) * blockSize - start);
+  for (; i < count; block++, rest = blockSize) {
     const run = min(count - i, rest);
     const scale = scaleOf(weight, block);
     const end = i + run;
