@@ -40,5 +40,6 @@ export const MAX_ARGUMENTS = 48;
 /** Bytes that the control block takes: what is below is not used by the modules (--memoryBase). */
 export const CONTROL_BYTES = 1024;
 
-/** How often a thread looks before it goes to sleep: about 50 µs, the time that a sleeper takes to wake. */
+/** How often a thread looks before it goes to sleep: some 70 µs on the machine of apps/bench/results, so that a
+ * worker is awake between the operations of a step and asleep between steps of anything else. */
 export const SPINS = 10000;

@@ -65,8 +65,8 @@ export interface HiddenOptions {
   /** Keys and values of what came before, for a batch of one; this pass's are added to it. */
   readonly cache?: KeyValueCache | undefined;
   /**
-   * Keep the output of each block alone and compute blocks again in the backward pass: much less memory for about 40 %
-   * more time, and the same gradients. Default false.
+   * Keep the output of each block alone and compute blocks again in the backward pass: much less memory for a fifth
+   * to a third more time, and the same gradients. Default false.
    */
   readonly gradientCheckpointing?: boolean;
 }

@@ -24,7 +24,7 @@ export interface TrainingConfig {
   readonly weightDecay: number;
   /**
    * Keep the outputs of the model's blocks alone and compute the blocks again in the backward pass: much less memory for
-   * about 40 % more time, and the same result, byte for byte. Default false.
+   * a fifth to a third more time, and the same result, byte for byte. Default false.
    */
   readonly gradientCheckpointing: boolean;
   /** Seed of data order, dropout and fresh adapters. Default 0. */
