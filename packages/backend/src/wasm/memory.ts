@@ -33,9 +33,7 @@ export class WasmMemory {
   /** Addresses of shared tables, by their content. */
   readonly #constants = new Map<string, number>();
   /** Pieces of the heap that are the arena now. */
-  #arena: Allocator[] = [];
-  /** Bytes that the arena is to have when it is made next. */
-  #arenaBytes = 0;
+  readonly #arena: Allocator[] = [];
   #planned: Allocator | undefined;
   #current = 0;
   #peak = 0;
@@ -216,12 +214,9 @@ export class WasmMemory {
       const address = home.allocate(bytes);
       if (address !== undefined) return { address, home };
     }
-    // A first piece as planned; further ones at least a quarter of what there is, so that they stay few.
+    // A first piece of 1 MiB, where nothing was planned; further ones at least a quarter of what there is, so that they stay few.
     const size = this.#arena.reduce((sum, piece) => sum + piece.end - piece.start, 0);
-    const home = this.#newPiece(
-      Math.max(bytes, size === 0 ? Math.max(this.#arenaBytes, 1 << 20) : size / 4),
-      what,
-    );
+    const home = this.#newPiece(Math.max(bytes, size === 0 ? 1 << 20 : size / 4), what);
     this.#arena.push(home);
     return { address: home.allocate(bytes)!, home };
   }
@@ -234,12 +229,12 @@ export class WasmMemory {
 
   /** Makes the arena one piece of `bytes`; it is empty. */
   #resizeArena(bytes: number): void {
-    this.#arenaBytes = bytes;
     const [only] = this.#arena;
     if (this.#arena.length === 1 && only!.end - only!.start >= bytes) return;
     // A buffer that outlived its scopes (made in one, freed by nobody, its scope gone) cannot be: scopes free all.
-    for (const piece of this.#arena) this.#heap.free(piece.start);
-    this.#arena = bytes === 0 ? [] : [this.#newPiece(bytes, `the memory of a step, ${bytes} bytes,`)];
+    // Forgotten before the new piece is asked for, which may be refused.
+    for (const piece of this.#arena.splice(0)) this.#heap.free(piece.start);
+    if (bytes > 0) this.#arena.push(this.#newPiece(bytes, `the memory of a step, ${bytes} bytes,`));
   }
 
   #fromHeap(bytes: number, what: string): number {

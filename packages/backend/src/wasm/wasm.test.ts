@@ -92,6 +92,14 @@ describe('memory', () => {
     expect(backend.memory().current).toBe(0);
   });
 
+  it('is whole after a plan for more than there is was refused', async () => {
+    await backend.scope(() => backend.zeros([1000]));
+    const tooMuch = () => backend.scope(async () => backend.zeros([1 << 20, 1 << 11]));
+    await expect(backend.plan?.(tooMuch)).rejects.toThrow(/no memory for the memory of a step/);
+    for (let i = 0; i < 2; i++) await backend.scope(() => backend.zeros([1 << 20]));
+    expect(backend.memory().current).toBe(0);
+  });
+
   it('that was freed, or belongs to another backend, cannot be used', async () => {
     const freed = await backend.scope(() => backend.zeros([2, 2]));
     expect(() => backend.matmul(freed, freed)).toThrow(/used after it was freed/);
