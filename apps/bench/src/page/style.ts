@@ -10,7 +10,7 @@ h1 { font-size: 1.7rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2.4rem 0 .
 .note { color: var(--faint); margin: .3rem 0 .6rem; }
 .wide { overflow-x: auto; margin-bottom: 1rem; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; } th { text-align: left; font-weight: normal; color: var(--faint); } th, td { padding: .25rem 1rem .25rem 0; vertical-align: top; } tbody tr { border-top: 1px solid var(--line); }
-.marks td:last-child { white-space: nowrap; } .met td:last-child { color: var(--good); } .missed td:last-child { color: var(--bad); } .not-measured, .disturbed { color: var(--faint); }
+.marks td:nth-child(n + 2) { white-space: nowrap; } .met td:last-child { color: var(--good); } .missed td:last-child { color: var(--bad); } .not-measured, .disturbed { color: var(--faint); }
 figure { margin: 0 0 1.4rem; } figcaption { font-weight: 600; margin-bottom: .2rem; } figure ul { color: var(--faint); font-size: .85rem; margin: .2rem 0 0; }
 svg { width: 100%; height: auto; display: block; } svg text { font-size: 12.5px; fill: var(--ink); dominant-baseline: central; font-variant-numeric: tabular-nums; } svg .label { text-anchor: end; } svg .value { fill: var(--faint); }
 svg .axis { stroke: var(--line); } svg .thin { stroke: var(--ink); stroke-width: 1; } svg .thick { stroke: var(--ink); stroke-width: 4; stroke-opacity: .55; }
