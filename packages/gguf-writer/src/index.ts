@@ -1,5 +1,6 @@
 // GGUF: a streaming writer, a strict reader, and the export of Llamas with their tokenizers.
 export { GGUF_ALIGNMENT, GGUF_MAGIC, GGUF_VERSION } from './container';
+export * from './encode';
 export * from './export';
 export * from './llama-metadata';
 export { ggufName, ggufShapes } from './llama-tensors';
