@@ -1,5 +1,6 @@
-import { memorySink, tensor } from '@qlora/tensor';
+import { bytesSource, memorySink, tensor } from '@qlora/tensor';
 import { describe, expect, it } from 'vitest';
+import { openSafetensors } from './reader';
 import { safetensorsSink } from './writer';
 
 const info = { name: 'w', dtype: 'f32', shape: [4, 8] } as const;
@@ -18,6 +19,33 @@ function slowSink(): ReturnType<typeof memorySink> {
     },
   };
 }
+
+describe('names', () => {
+  const written = async (...names: string[]) => {
+    const bytes = memorySink();
+    const tensors = names.map((name) => ({ name, dtype: 'u8', shape: [1] }) as const);
+    const sink = await safetensorsSink(bytes, tensors);
+    for (const [i, name] of names.entries()) await sink.write(name, tensor('u8', [1], Uint8Array.of(i)));
+    await sink.finish();
+    return bytes.bytes();
+  };
+  it('lie in the order of their UTF-8 bytes, those that look like numbers too', async () => {
+    const header = new TextDecoder().decode((await written('b', '10', '9', '\uff5e', '😀', '')).subarray(8));
+    const order = [...header.matchAll(/"([^"]*)":\{/g)].map(([, name]) => name);
+    expect(order).toEqual(['', '10', '9', 'b', '\uff5e', '😀']);
+  });
+  it.each(['__metadata__', 'half \ud83d', '\udc00'])(
+    'that no reader would find again are refused: %j',
+    async (name) => {
+      await expect(written(name)).rejects.toThrow(/another name/);
+    },
+  );
+  it('may hold anything else', async () => {
+    const names = ['\\ud83d', '"', '__proto__', '\n', '😀'];
+    const file = await openSafetensors(bytesSource(await written(...names)));
+    expect(file.tensors.map(({ name }) => name).sort()).toEqual([...names].sort());
+  });
+});
 
 describe('a tensor that is written in parts', () => {
   it('is complete when its parts add up to it, several under way at once', async () => {
