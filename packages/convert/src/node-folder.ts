@@ -39,8 +39,7 @@ export async function openModelFolder(path: string): Promise<ModelFolder> {
   const quantization = parseQuantizationConfig(config.quantization_config, join(path, 'config.json'));
   const plain = await openSafetensorsFolder(path);
   try {
-    const { unreadable } = plain as { unreadable?: ReadonlyMap<string, string> };
-    for (const [name, dtype] of unreadable ?? []) {
+    for (const [name, dtype] of plain.unreadable) {
       throw new QloraError({
         what: `is ${dtype}, which cannot be converted`,
         where: [path, name],
