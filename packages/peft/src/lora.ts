@@ -4,6 +4,7 @@ import { Parameter } from '@qlora/autograd';
 import { QloraError, type Random, type Tensor, tensor, toFloat32 } from '@qlora/tensor';
 import type { AdapterMethod, LinearInfo } from './contract';
 import { type LoraConfig, loraScaling, parseLoraConfig, writeLoraConfig } from './lora-config';
+import { loraDelta } from './lora-delta';
 import { loraForward } from './lora-forward';
 import { matchTargetModules } from './target-modules';
 
@@ -43,36 +44,15 @@ export const lora: AdapterMethod<LoraConfig> = {
   deltaWeight(config, layer, tensors, rows = { start: 0, count: layer.outFeatures }) {
     const { a, b } = factors(config, layer, tensors);
     const { rank } = config;
-    const { inFeatures } = layer;
-    const scaling = loraScaling(config);
-    const delta = new Float32Array(rows.count * inFeatures);
-    const row = new Float64Array(inFeatures);
-    for (let o = 0; o < rows.count; o++) {
-      const factors = b.subarray((rows.start + o) * rank, (rows.start + o + 1) * rank);
-      addRows(row.fill(0), factors, a);
-      for (let i = 0; i < inFeatures; i++) delta[o * inFeatures + i] = row[i]! * scaling;
-    }
-    return delta;
+    return loraDelta({
+      a,
+      b: b.subarray(rows.start * rank, (rows.start + rows.count) * rank),
+      rank,
+      inFeatures: layer.inFeatures,
+      scaling: loraScaling(config),
+    });
   },
 };
-
-/** Adds Σ factors[r] · (row r of `a`), in the order of r; four rows at a time, since memory is what this waits for. */
-function addRows(row: Float64Array, factors: Float32Array, a: Float32Array): void {
-  const { length } = row;
-  let r = 0;
-  for (; r + 4 <= factors.length; r += 4) {
-    const [f0 = 0, f1 = 0, f2 = 0, f3 = 0] = factors.subarray(r, r + 4);
-    const a0 = a.subarray(r * length, (r + 1) * length);
-    const a1 = a.subarray((r + 1) * length, (r + 2) * length);
-    const a2 = a.subarray((r + 2) * length, (r + 3) * length);
-    const a3 = a.subarray((r + 3) * length, (r + 4) * length);
-    for (let i = 0; i < length; i++) row[i] = row[i]! + f0 * a0[i]! + f1 * a1[i]! + f2 * a2[i]! + f3 * a3[i]!;
-  }
-  for (; r < factors.length; r++) {
-    const factor = factors[r]!;
-    for (let i = 0; i < length; i++) row[i]! += factor * a[r * length + i]!;
-  }
-}
 
 /** Fresh factors. Each module draws from a stream of its own, so that the set of targets does not change the values. */
 function initialize(config: LoraConfig, { name, inFeatures, outFeatures }: LinearInfo, rng: Random) {
