@@ -4,11 +4,12 @@
 // kvalues_iq4nl of ggml-common.h; llama.cpp v0.5.0).
 //
 // Odd: all is f32, rounded after every operation and summed in order.
-import { defineBlockType } from './define';
+import { type BlockLoops, defineBlockType } from './define';
 import { ZERO } from './fit-symmetric';
 import { getHalf, putHalf } from './half-bytes';
 import { SUPER, sumOfSquares } from './k-affine';
 import { nearestIn } from './nearest';
+import { withKernels } from './with-kernels';
 
 const { fround } = Math;
 const SIZE = 32;
@@ -29,6 +30,17 @@ const codes = new Uint8Array(SIZE);
 const weights = new Float32Array(SIZE);
 const scales = new Float32Array(SUPER / SIZE);
 
+/** The loops in plain TypeScript. */
+export const plainIq4Nl: Required<BlockLoops> = {
+  encode: (values, bytes) => encodeNl(values, undefined, bytes),
+  encodeRow: encodeNl,
+  decode(bytes, values) {
+    for (let at = 0, from = 0; at < values.length; at += SIZE, from += NL_BYTES) {
+      unpack(bytes, from + 2, getHalf(bytes, from), values, at);
+    }
+  },
+};
+
 /** 4.5 bits a value. */
 export const iq4_nl = defineBlockType(
   {
@@ -39,16 +51,25 @@ export const iq4_nl = defineBlockType(
     maxMagnitude: 2 ** 22,
     scales: { f16: [0] },
   },
-  {
-    encode: (values, bytes) => encodeNl(values, undefined, bytes),
-    encodeRow: encodeNl,
-    decode(bytes, values) {
-      for (let at = 0, from = 0; at < values.length; at += SIZE, from += NL_BYTES) {
-        unpack(bytes, from + 2, getHalf(bytes, from), values, at);
-      }
-    },
-  },
+  withKernels('iq4_nl', plainIq4Nl),
 );
+
+/** The loops in plain TypeScript. */
+export const plainIq4Xs: Required<BlockLoops> = {
+  encode: (values, bytes) => encodeXs(values, undefined, bytes),
+  encodeRow: encodeXs,
+  decode(bytes, values) {
+    for (let at = 0, from = 0; at < values.length; at += SUPER, from += XS_BYTES) {
+      const d = getHalf(bytes, from);
+      for (let group = 0; group < SUPER / SIZE; group++) {
+        const low = (bytes[from + XS_LOW + (group >> 1)]! >> (4 * (group & 1))) & 15;
+        const high = (bytes[from + 2 + (group >> 2)]! >> (2 * (group & 3))) & 3;
+        const scale = fround(d * ((low | (high << 4)) - 32));
+        unpack(bytes, from + XS_CODES + 16 * group, scale, values, at + SIZE * group);
+      }
+    }
+  },
+};
 
 /** 4.25 bits a value. */
 export const iq4_xs = defineBlockType(
@@ -60,21 +81,7 @@ export const iq4_xs = defineBlockType(
     maxMagnitude: 2 ** 27,
     scales: { f16: [0] },
   },
-  {
-    encode: (values, bytes) => encodeXs(values, undefined, bytes),
-    encodeRow: encodeXs,
-    decode(bytes, values) {
-      for (let at = 0, from = 0; at < values.length; at += SUPER, from += XS_BYTES) {
-        const d = getHalf(bytes, from);
-        for (let group = 0; group < SUPER / SIZE; group++) {
-          const low = (bytes[from + XS_LOW + (group >> 1)]! >> (4 * (group & 1))) & 15;
-          const high = (bytes[from + 2 + (group >> 2)]! >> (2 * (group & 3))) & 3;
-          const scale = fround(d * ((low | (high << 4)) - 32));
-          unpack(bytes, from + XS_CODES + 16 * group, scale, values, at + SIZE * group);
-        }
-      }
-    },
-  },
+  withKernels('iq4_xs', plainIq4Xs),
 );
 
 function encodeNl(values: Float32Array, importance: Float32Array | undefined, bytes: Uint8Array): void {

@@ -9,6 +9,7 @@ import { type BlockLoops, defineBlockType } from './define';
 import { affine, fitAffine } from './fit-affine';
 import { fitSymmetric } from './fit-symmetric';
 import { getHalf, putHalf } from './half-bytes';
+import { withKernels } from './with-kernels';
 
 const { fround } = Math;
 const SIZE = 32;
@@ -18,7 +19,7 @@ const codes = new Uint8Array(SIZE);
 const weights = new Float32Array(SIZE);
 
 /** The loops of a symmetric type with `bits` bits a code. */
-function symmetric(bits: 4 | 5, blockBytes: number): BlockLoops {
+function symmetric(bits: 4 | 5, blockBytes: number): Required<BlockLoops> {
   const half = 1 << (bits - 1);
   const middle = half + 0.5;
   return {
@@ -56,7 +57,7 @@ function symmetric(bits: 4 | 5, blockBytes: number): BlockLoops {
 const SEARCH = { from: -0.9, by: 0.05, steps: 36 };
 
 /** The loops of a type with a minimum. */
-function withMinimum(bits: 4 | 5, blockBytes: number): BlockLoops {
+function withMinimum(bits: 4 | 5, blockBytes: number): Required<BlockLoops> {
   const top = (1 << bits) - 1;
   const search = { top, ...SEARCH };
   return {
@@ -158,10 +159,13 @@ function getCodes(bytes: Uint8Array, at: number, bits: 4 | 5): void {
   for (let i = 0; i < SIZE; i++) codes[i] = codes[i]! | (((bytes[at + (i >> 3)]! >> (i & 7)) & 1) << 4);
 }
 
+/** The loops of Q4_0 in plain TypeScript. */
+export const plainQ40 = symmetric(4, 18);
+
 /** 4.5 bits a value. */
 export const q4_0 = defineBlockType(
   { name: 'q4_0', id: 2, blockSize: SIZE, blockBytes: 18, maxMagnitude: 524159.96875, scales: { f16: [0] } },
-  symmetric(4, 18),
+  withKernels('q4_0', plainQ40),
 );
 
 /** 5 bits a value. The minimum is an f16, and so has its range. */

@@ -4,11 +4,12 @@
 //
 // Each 128 codes take 64 bytes of the lower and 32 of the upper bits: a byte of the upper holds the codes that lie 32 apart, a
 // byte of the lower those that lie 64 apart.
-import { defineBlockType } from './define';
+import { type BlockLoops, defineBlockType } from './define';
 import { fitSymmetric, ZERO } from './fit-symmetric';
 import { getHalf, putHalf } from './half-bytes';
 import { SUPER } from './k-affine';
 import { nearestIn, nearestInt } from './nearest';
+import { withKernels } from './with-kernels';
 
 const { fround } = Math;
 const BYTES = 210;
@@ -21,25 +22,28 @@ const SIZE = 16;
 const codes = new Uint8Array(SUPER);
 const scales = new Float32Array(GROUPS);
 
+/** The loops in plain TypeScript. */
+export const plainQ6K: Required<BlockLoops> = {
+  encode: (values, bytes) => encode(values, undefined, bytes),
+  encodeRow: encode,
+  decode(bytes, values) {
+    for (let at = 0, from = 0; at < values.length; at += SUPER, from += BYTES) {
+      const d = getHalf(bytes, from + D);
+      for (let i = 0; i < SUPER; i++) {
+        const [half, quarter, column] = [i >> 7, (i >> 5) & 3, i & 31];
+        const low = bytes[from + 64 * half + 32 * (quarter & 1) + column]! >> (4 * (quarter >> 1));
+        const high = bytes[from + HIGH + 32 * half + column]! >> (2 * quarter);
+        const scale = fround(d * ((bytes[from + SCALES + (i >> 4)]! << 24) >> 24));
+        values[at + i] = scale * (((low & 15) | ((high & 3) << 4)) - 32);
+      }
+    }
+  },
+};
+
 /** 6.5625 bits a value. */
 export const q6_K = defineBlockType(
   { name: 'q6_K', id: 14, blockSize: SUPER, blockBytes: BYTES, maxMagnitude: 2 ** 27, scales: { f16: [D] } },
-  {
-    encode: (values, bytes) => encode(values, undefined, bytes),
-    encodeRow: encode,
-    decode(bytes, values) {
-      for (let at = 0, from = 0; at < values.length; at += SUPER, from += BYTES) {
-        const d = getHalf(bytes, from + D);
-        for (let i = 0; i < SUPER; i++) {
-          const [half, quarter, column] = [i >> 7, (i >> 5) & 3, i & 31];
-          const low = bytes[from + 64 * half + 32 * (quarter & 1) + column]! >> (4 * (quarter >> 1));
-          const high = bytes[from + HIGH + 32 * half + column]! >> (2 * quarter);
-          const scale = fround(d * ((bytes[from + SCALES + (i >> 4)]! << 24) >> 24));
-          values[at + i] = scale * (((low & 15) | ((high & 3) << 4)) - 32);
-        }
-      }
-    },
-  },
+  withKernels('q6_K', plainQ6K),
 );
 
 function encode(values: Float32Array, importance: Float32Array | undefined, bytes: Uint8Array): void {
