@@ -17,7 +17,7 @@ export interface BlockLayout {
 export interface EncodeOptions {
   /**
    * How much each column of a row matters: the mean square of the activations that it is multiplied with, from an
-   * importance matrix (imatrix.ts). One row long; it holds for every row of the values.
+   * importance matrix (`readImatrix` of @qlora/gguf-writer). One row long; it holds for every row of the values.
    */
   readonly importance?: Float32Array | undefined;
 }
