@@ -24,7 +24,10 @@ export interface EncodeOptions {
 
 /** A ggml tensor type that can be encoded and decoded. */
 export interface BlockType extends BlockLayout {
-  /** Magnitudes up to this stay finite, whatever else is in the block. */
+  /**
+   * Magnitudes up to this stay finite, whatever else is in the block. An importance can lower it where a minimum is an f16
+   * (`q4_1`, `q5_1`). `nvfp4` clips beyond it instead.
+   */
   readonly maxMagnitude: number;
   /** Whether an importance matrix changes what is encoded. A type that takes none refuses one. */
   readonly takesImportance: boolean;
