@@ -15,6 +15,7 @@ const folder = dirname(fileURLToPath(import.meta.url));
 /** The modules: file and constant, source, and whether the processor must know more than SIMD. */
 const MODULES = [
   { name: 'codec-simd', source: 'assembly/codec/index.ts', relaxed: false },
+  { name: 'ggml-simd', source: 'assembly/ggml/index.ts', relaxed: false },
   { name: 'compute-simd', source: 'assembly/compute/index.ts', relaxed: false },
   { name: 'compute-relaxed', source: 'assembly/compute/index.ts', relaxed: true },
 ];
@@ -32,7 +33,11 @@ function compileModule({ source, relaxed }) {
       ...['--enable', 'simd', ...(relaxed ? ['--enable', 'relaxed-simd'] : [])],
     ];
     const asc = join(folder, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
-    execFileSync(process.execPath, [asc, source, ...options, '--outFile', file], { cwd: folder });
+    // Piped: what the compiler remarks on its way is no news; what it cannot compile is in the error.
+    execFileSync(process.execPath, [asc, source, ...options, '--outFile', file], {
+      cwd: folder,
+      stdio: 'pipe',
+    });
     return readFileSync(file);
   } finally {
     rmSync(place, { recursive: true, force: true });

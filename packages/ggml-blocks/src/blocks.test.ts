@@ -4,7 +4,14 @@ import { readFileSync } from 'node:fs';
 import { bytesOf, QloraError, viewAs } from '@qlora/tensor';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { blockByteLength, blockLayouts, blockTypeById, blockTypeOf, blockTypes } from './index';
+import {
+  type BlockType,
+  blockByteLength,
+  blockLayouts,
+  blockTypeById,
+  blockTypeOf,
+  blockTypes,
+} from './index';
 
 interface Golden {
   readonly layouts: readonly (readonly [number, string, number, number])[];
@@ -57,8 +64,8 @@ it('knows the name and sizes of every type that ggml has', () => {
   expect([...blockLayouts.values()].map((l) => [l.id, l.name, l.blockSize, l.blockBytes])).toEqual(
     golden.layouts,
   );
-  for (const { encode, decode, maxMagnitude, ...layout } of blockTypes.values()) {
-    expect(blockLayouts.get(layout.id)).toEqual(layout);
+  for (const { id, name, blockSize, blockBytes } of blockTypes.values()) {
+    expect(blockLayouts.get(id)).toEqual({ id, name, blockSize, blockBytes });
   }
 });
 
@@ -82,19 +89,47 @@ for (const [name, expected] of Object.entries(golden.types)) {
       expect(sha256(type.decode(type.encode(edges)))).toBe(expected.decodedSha256);
       expect(sha256(type.decode(type.encode(million)))).toBe(expected.streamDecodedSha256);
     });
-    it('keeps its largest magnitude finite, and not the next', () => {
-      const encodeOne = (value: number) =>
-        type.decode(type.encode(new Float32Array(type.blockSize).fill(value)))[0];
-      const bits = new Uint32Array(1);
-      const next = new Float32Array(bits.buffer);
-      next[0] = type.maxMagnitude;
-      expect(next[0]).toBe(type.maxMagnitude);
-      bits[0] = bits[0]! + 1;
-      expect(encodeOne(type.maxMagnitude)).toSatisfy(Number.isFinite);
-      expect(encodeOne(next[0]!)).not.toSatisfy(Number.isFinite);
-    });
   });
 }
+
+describe('the largest magnitude', () => {
+  const words = new Uint32Array(1);
+  const floats = new Float32Array(words.buffer);
+  const after = (value: number) => {
+    floats[0] = value;
+    words[0] = words[0]! + 1;
+    return floats[0];
+  };
+  const block = (type: BlockType, value: number) => new Float32Array(type.blockSize).fill(value);
+
+  it.each(['f16', 'bf16', 'q4_0', 'q4_1', 'q5_0', 'q5_1', 'q8_0'])(
+    'of %s is finite, and not the next',
+    (name) => {
+      const type = blockTypeOf(name);
+      const { maxMagnitude } = type;
+      expect(type.decode(type.encode(block(type, maxMagnitude)))[0]).toSatisfy(Number.isFinite);
+      const next = block(type, after(maxMagnitude));
+      if (type.blockSize === 1) expect(type.decode(type.encode(next))[0]).toBe(Number.POSITIVE_INFINITY);
+      else expect(() => type.encode(next)).toThrow(/block 0 has a scale that is not finite/);
+    },
+  );
+
+  it.each([...blockTypes.keys()])('of %s leaves any block finite', (name) => {
+    const type = blockTypeOf(name);
+    const shares = fc.array(fc.constantFrom(-1, -0.5, -0.1, -1e-9, 0, 1e-3, 0.3, 0.9, 1), {
+      minLength: type.blockSize,
+      maxLength: type.blockSize,
+    });
+    fc.assert(
+      fc.property(shares, (list) => {
+        const bytes = type.encode(Float32Array.from(list, (share) => share * type.maxMagnitude));
+        expect(type.firstInvalid(bytes)).toBe(-1);
+        expect(type.decode(bytes).every(Number.isFinite)).toBe(true);
+      }),
+      { numRuns: 50 },
+    );
+  });
+});
 
 it('q8_0 is never further from a value than half a step, and the rounding of the step to f16', () => {
   const finite = fc.float({ noNaN: true, noDefaultInfinity: true, min: -60000, max: 60000 });
@@ -134,7 +169,7 @@ describe('what is no whole block', () => {
 });
 
 it('an unknown name is answered with the known ones', () => {
-  expect(() => blockTypeOf('q9_9')).toThrow('Known: f32, f16, bf16, q8_0.');
-  expect(blockTypeById(12)).toBeUndefined();
+  expect(() => blockTypeOf('q9_9')).toThrow(/Known: f32, .*, q4_K, .*, nvfp4\.$/);
+  expect(blockTypeById(16)).toBeUndefined();
   expect(blockTypeById(8)).toBe(blockTypeOf('q8_0'));
 });

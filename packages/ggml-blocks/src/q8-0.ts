@@ -2,35 +2,28 @@
 // (ggml/src/ggml-quants.c, quantize_row_q8_0_ref and dequantize_row_q8_0). Through the kernels of @qlora/kernels where there
 // is SIMD, else through the plain loops of q8-0-reference.ts, with the same bytes.
 import { decodeQ8Blocks, encodeQ8Blocks } from '@qlora/kernels';
-import type { BlockType } from './contract';
+import { defineBlockType } from './define';
 import { BYTES, plainDecodeQ8, plainEncodeQ8, SIZE } from './q8-0-reference';
-import { checkWhole } from './whole';
 
 // Below this many values a call into WebAssembly costs more than it saves.
 const SMALL = 256;
 
 /** 8.5 bits a value. */
-export const q8_0: BlockType = {
-  name: 'q8_0',
-  id: 8,
-  blockSize: SIZE,
-  blockBytes: BYTES,
-  // 127 times the f32 below 65520: its scale is the last that f16 holds.
-  maxMagnitude: 8321039.5,
-
-  encode(values) {
-    checkWhole(values, SIZE, 'q8_0');
-    const bytes = new Uint8Array((values.length / SIZE) * BYTES);
-    const done = values.length >= SMALL && encodeQ8Blocks(values, bytes);
-    if (!done) plainEncodeQ8(values, bytes);
-    return bytes;
+export const q8_0 = defineBlockType(
+  {
+    ...{ name: 'q8_0', id: 8, blockSize: SIZE, blockBytes: BYTES },
+    // 127 times the f32 below 65520: its scale is the last that f16 holds.
+    maxMagnitude: 8321039.5,
+    scales: { f16: [0] },
   },
-
-  decode(bytes) {
-    checkWhole(bytes, BYTES, 'q8_0');
-    const values = new Float32Array((bytes.length / BYTES) * SIZE);
-    const done = values.length >= SMALL && decodeQ8Blocks(bytes, values);
-    if (!done) plainDecodeQ8(bytes, values);
-    return values;
+  {
+    encode(values, bytes) {
+      const done = values.length >= SMALL && encodeQ8Blocks(values, bytes);
+      if (!done) plainEncodeQ8(values, bytes);
+    },
+    decode(bytes, values) {
+      const done = values.length >= SMALL && decodeQ8Blocks(bytes, values);
+      if (!done) plainDecodeQ8(bytes, values);
+    },
   },
-};
+);

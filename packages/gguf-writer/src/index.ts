@@ -2,6 +2,8 @@
 export { GGUF_ALIGNMENT, GGUF_MAGIC, GGUF_VERSION } from './container';
 export * from './encode';
 export * from './export';
+export { importanceOf, readImatrix } from './imatrix';
+export type { Imatrix } from './imatrix-rules';
 export * from './llama-metadata';
 export { ggufName, ggufShapes } from './llama-tensors';
 export * from './reader';

@@ -7,3 +7,4 @@ export { type FloatKind, narrowHalf, widenHalf } from './codec-half';
 export { decodeQ8Blocks, encodeQ8Blocks } from './codec-q8';
 export { type Compute, type ComputeOptions, createCompute, grow, threadCount } from './compute';
 export { type Features, features } from './features';
+export { decodeGgmlBlocks, encodeGgmlBlocks, encodeGgmlRow, type GgmlKind } from './ggml-blocks';

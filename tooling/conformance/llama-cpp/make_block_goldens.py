@@ -7,43 +7,16 @@ ggml's library comes with the npm package @node-llama-cpp/linux-x64, which the t
 """
 
 import base64
-import ctypes
 import hashlib
 import json
-import pathlib
 
 import numpy as np
+from ggml import ROOT, TYPES, VERSION, decode, encode, layouts, valid
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-LIBRARY = next(ROOT.glob("node_modules/.pnpm/@node-llama-cpp+linux-x64@*/**/libggml-base.so"))
-VERSION = next(part.split("@")[-1] for part in LIBRARY.parts if part.startswith("@node-llama-cpp+linux-x64@"))
-ggml = ctypes.CDLL(str(LIBRARY))
-ggml.ggml_quantize_chunk.restype = ctypes.c_size_t
-ggml.ggml_quantize_chunk.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p] + [ctypes.c_int64] * 3 + [ctypes.c_void_p]
-ggml.ggml_type_name.restype = ctypes.c_char_p
-ggml.ggml_type_size.restype = ctypes.c_size_t
-ggml.ggml_blck_size.restype = ctypes.c_int64
-
-# Name, id, bytes of `n` values, ggml's row decoder.
-TYPES = {
-    "f16": (1, lambda n: 2 * n, "ggml_fp16_to_fp32_row"),
-    "q8_0": (8, lambda n: n // 32 * 34, "dequantize_row_q8_0"),
-    "bf16": (30, lambda n: 2 * n, "ggml_bf16_to_fp32_row"),
-}
-
-
-def encode(name: str, values: np.ndarray) -> bytes:
-    type_id, size, _ = TYPES[name]
-    out = ctypes.create_string_buffer(size(values.size))
-    written = ggml.ggml_quantize_chunk(type_id, values.ctypes.data, out, 0, 1, values.size, None)
-    assert written == len(out), (name, written, len(out))
-    return out.raw
-
-
-def decode(name: str, data: bytes, count: int) -> np.ndarray:
-    values = np.empty(count, np.float32)
-    getattr(ggml, TYPES[name][2])(data, ctypes.c_void_p(values.ctypes.data), ctypes.c_int64(count))
-    return values
+# Types of single values, and the one that has a golden of edge cases in bytes.
+EDGES = ("f16", "q8_0", "bf16")
+ROW = 1024
+SHORT, LONG = 1 << 13, 1 << 17
 
 
 def edges() -> np.ndarray:
@@ -80,6 +53,112 @@ def stream(count: int) -> np.ndarray:
     return np.concatenate([uniform, product, spread, coarse]).astype(np.float32)
 
 
+def words(seed: int, count: int) -> np.ndarray:
+    """`count` steps of a linear congruential generator, 32 bits each."""
+    with np.errstate(over="ignore"):
+        powers = np.cumprod(np.r_[np.uint32(1), np.full(count, 1664525, np.uint32)], dtype=np.uint32)
+        sums = np.cumsum(powers[:-1], dtype=np.uint32)
+        return powers[1:] * np.uint32(seed) + sums * np.uint32(1013904223)
+
+
+def signed(seed: int, count: int) -> np.ndarray:
+    """From -1 to 1, evenly."""
+    return (words(seed, count).astype(np.int64) - 2**31).astype(np.float32) * np.float32(2.0**-31)
+
+
+def bell(seed: int, count: int) -> np.ndarray:
+    """Sums of eight even numbers, a deviation of 0.02 about."""
+    sums = (words(seed, 8 * count) >> np.uint32(8)).astype(np.int64).reshape(count, 8).sum(1)
+    return ((sums - 2**26).astype(np.float32) * np.float32(2.0**-24)) * np.float32(0.0245)
+
+
+def powers(seed: int, count: int, low: int, high: int) -> np.ndarray:
+    """Powers of two with exponents from `low` to `high` - 1."""
+    exponents = (words(seed, count) >> np.uint32(16)).astype(np.int64) % (high - low) + low
+    return np.exp2(exponents.astype(np.float64)).astype(np.float32)
+
+
+def distributions(count: int) -> dict[str, np.ndarray]:
+    """Values that any language makes alike: integers, and f32 operations that IEEE 754 defines."""
+    f32 = np.float32
+    index = np.arange(count)
+    even, normal = signed(1, count), bell(2, count)
+    return {
+        "uniform": even,
+        "normal": normal,
+        "heavy-tailed": bell(3, count) / (np.abs(signed(4, count)) + f32(2.0**-10)),
+        "constant": np.repeat(bell(5, count // 256), 256),
+        "zeros": np.where(words(6, count) >> np.uint32(31), f32(-0.0), f32(0)),
+        "sparse": np.where(words(7, count) >> np.uint32(28) == 0, normal, f32(0)),
+        "half zero": np.where(index // 32 % 2 == 0, normal, f32(0)),
+        # Down to where neither a scale nor its reciprocal is a number.
+        "every size": bell(8, count) * np.repeat(powers(9, count // 32, -140, 16), 32),
+        "denormal": bell(10, count) * f32(2.0**-126),
+        "huge": signed(11, count) * f32(65000),
+        "too large": bell(12, count) * np.repeat(powers(13, count // 256, 0, 100), 256),
+        "positive": np.abs(signed(14, count)) * f32(0.5) + f32(0.5),
+        "negative": bell(15, count) - f32(3),
+        "ties": np.round(signed(16, count) * f32(8)) / f32(8) + f32(0),
+        "one large": np.where(index % 256 == 77, f32(30), normal),
+    }
+
+
+def importances() -> dict[str, np.ndarray]:
+    """Importance of a row's columns: squares, as a real matrix has them, and with zeros, tiny and large ones."""
+    squares = bell(21, ROW) * bell(21, ROW)
+    return {
+        "squares": squares,
+        "wild": np.where(words(22, ROW) >> np.uint32(30) == 0, np.float32(0), squares * powers(23, ROW, -60, 60)),
+    }
+
+
+def block_goldens() -> dict:
+    values, golden = distributions(LONG), {}
+    for name in TYPES:
+        if name in ("f32", "f16", "bf16"):
+            continue
+        golden[name] = {
+            key: {
+                kind: made(name, rows, importance)
+                for kind, importance in {"plain": None, **(importances() if TYPES[name].importance else {})}.items()
+            }
+            for key, rows in values.items()
+        }
+    return {
+        "madeBy": {"@node-llama-cpp/linux-x64": VERSION, "numpy": np.__version__},
+        "short": SHORT,
+        "long": LONG,
+        "row": ROW,
+        "values": {key: digest(rows) for key, rows in values.items()},
+        "importances": {key: digest(row) for key, row in importances().items()},
+        "anyBytes": {name: any_bytes(name) for name in golden},
+        "types": golden,
+    }
+
+
+def any_bytes(name: str) -> str:
+    """Digest of the values of 4096 blocks of random bytes, every NaN as the positive quiet one."""
+    size = TYPES[name].bytes(TYPES[name].values)
+    blocks = (words(31, 4096 * size) >> np.uint32(24)).astype(np.uint8)
+    values = decode(name, blocks.tobytes(), 4096 * TYPES[name].values)
+    values[np.isnan(values)] = np.nan
+    return digest(values)
+
+
+def made(name: str, values: np.ndarray, importance: np.ndarray | None) -> list[str | None]:
+    """Digests of the blocks of the first SHORT and of all values, and of the values of all blocks; null where ggml's
+    validation refuses the blocks."""
+    blocks = encode(name, values, importance)
+    first = blocks[: TYPES[name].bytes(SHORT)]
+    if not valid(name, blocks):
+        return [digest(first) if valid(name, first) else None, None, None]
+    return [digest(first), digest(blocks), digest(decode(name, blocks, values.size))]
+
+
+def digest(data) -> str:
+    return hashlib.sha256(data.tobytes() if isinstance(data, np.ndarray) else data).hexdigest()[:12]
+
+
 def b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
@@ -88,16 +167,12 @@ def main() -> None:
     values, million = edges(), stream(1 << 20)
     golden = {
         "madeBy": {"@node-llama-cpp/linux-x64": VERSION, "numpy": np.__version__},
-        "layouts": [
-            [i, ggml.ggml_type_name(i).decode(), ggml.ggml_blck_size(i), ggml.ggml_type_size(i)]
-            for i in range(43)
-            if ggml.ggml_blck_size(i) > 0
-        ],
+        "layouts": layouts(),
         "edges": b64(values.tobytes()),
         "types": {},
         "stream": {"count": million.size, "sha256": hashlib.sha256(million.tobytes()).hexdigest()},
     }
-    for name in TYPES:
+    for name in EDGES:
         encoded, long = encode(name, values), encode(name, million)
         golden["types"][name] = {
             "encoded": b64(encoded),
@@ -105,8 +180,15 @@ def main() -> None:
             "streamSha256": hashlib.sha256(long).hexdigest(),
             "streamDecodedSha256": hashlib.sha256(decode(name, long, million.size).tobytes()).hexdigest(),
         }
-    path = ROOT / "packages/ggml-blocks/src/goldens/ggml.json"
-    path.write_text(json.dumps(golden, indent=1) + "\n")
+    write("ggml.json", json.dumps(golden, indent=1))
+    blocks = block_goldens()
+    types = ",\n".join(f"  {json.dumps(name)}: {json.dumps(kind)}" for name, kind in blocks.pop("types").items())
+    write("blocks.json", json.dumps({**blocks, "types": "TYPES"}, indent=1).replace('"TYPES"', "{\n" + types + "\n }"))
+
+
+def write(name: str, text: str) -> None:
+    path = ROOT / "packages/ggml-blocks/src/goldens" / name
+    path.write_text(text + "\n")
     print(path, path.stat().st_size, "bytes")
 
 

@@ -1,0 +1,4 @@
+// Every block type held to ggml's own library: the first values of fifteen distributions, with and without importance.
+import { testGoldens } from './testing/golden';
+
+testGoldens('short');
