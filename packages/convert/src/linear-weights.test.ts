@@ -192,6 +192,8 @@ describe('a module pattern', () => {
   it('matches what it matches in transformers', () => {
     const { names, matched } = golden.patterns;
     for (const [source, indices] of Object.entries(matched)) {
+      // Python alone has it; it is refused here.
+      if (/\{,\d*\}/.test(source)) continue;
       const [pattern] = modulePatterns([source]);
       const found = names.flatMap((name, i) => (pattern?.match(name) ? [i] : []));
       expect([source, found]).toEqual([source, indices]);
@@ -206,24 +208,21 @@ describe('a module pattern', () => {
   });
 
   it.each([
-    ['(', 'has a group without its end'],
-    ['a)', 'has an end of a group'],
-    ['[a', 'has a set without its end'],
-    ['*', 'repeats nothing'],
-    ['a**', 'repeats a repetition'],
-    ['a*+', 'has a possessive repetition'],
-    ['^*', 'repeats an anchor'],
-    ['a{3,2}', 'has a repetition whose end'],
-    ['a\\', 'ends in a backslash'],
-    ['(?=a)', 'has a group that is more than a group'],
-    ['(?P<n>a)', 'has a group that is more than a group'],
-    ['(?i)a', 'has a group that is more than a group'],
-    ['(a)\\1', 'has \\1'],
-    ['a\\b', 'has \\b'],
-    ['[z-a]', 'has a range in a set'],
-    ['a{9999}', 'is too large'],
-    ['((a{100}){100}){100}', 'is too large'],
-    ['a'.repeat(1001), 'is longer than 1000'],
+    ['(', 'is not understood: error parsing regexp: missing closing'],
+    ['a)', 'is not understood: error parsing regexp: unexpected )'],
+    ['[a', 'is not understood: error parsing regexp: missing closing ]'],
+    ['*', 'is not understood: error parsing regexp: missing argument to repetition'],
+    ['a**', 'is not understood: error parsing regexp: invalid nested repetition'],
+    ['a*+', 'is not understood: error parsing regexp: invalid nested repetition'],
+    ['a{3,2}', 'is not understood: error parsing regexp: invalid repeat count'],
+    ['a{,3}', 'has a repetition without its beginning'],
+    ['a\\', 'is not understood: error parsing regexp: trailing backslash'],
+    ['(?=a)', 'is not understood: error parsing regexp'],
+    ['(a)\\1', 'is not understood: error parsing regexp: invalid escape'],
+    ['[z-a]', 'is not understood: error parsing regexp: invalid character class range'],
+    ['a{9999}', 'is not understood: error parsing regexp: invalid repeat count'],
+    ['((a{100}){100}){100}', 'is not understood: error parsing regexp'],
+    ['.*'.repeat(501), 'is longer than 1000'],
   ])('%j is refused', (source, why) => {
     expect(() => modulePatterns([source], 'config.json')).toThrow(
       `config.json: the module pattern ${JSON.stringify(source)} ${why}`,
@@ -233,23 +232,25 @@ describe('a module pattern', () => {
   it('takes no time that grows faster than pattern and name', () => {
     const begin = performance.now();
     const name = `${'a'.repeat(2000)}!`;
-    for (const source of [
-      '(a+)+b',
-      '(a|a)*b',
-      '(a|aa)+b',
-      '(.*)*b',
-      '((){5000}){5000}a*b',
-      '(a?){500}a{500}b',
-    ])
+    for (const source of ['(a+)+b', '(a|a)*b', '(a|aa)+b', '(.*)*b', '((){30}){30}a*b', '(a?){500}a{500}b'])
       expect(modulePatterns([source])[0]?.match(name)).toBeUndefined();
     expect(performance.now() - begin).toBeLessThan(20_000);
   });
 
-  it('gives up where many patterns take too long together', () => {
-    const patterns = modulePatterns(['(a?){500}a{500}b', '.*x'], 'config.json', 1e7);
+  it('gives up where matching takes too long', () => {
+    const [pattern] = modulePatterns(['(.?){1000}'], 'config.json', 0.1);
     const run = () => {
-      for (let i = 0; i < 1e5; i++) patterns[0]?.match('a'.repeat(1e4));
+      for (let i = 0; i < 1e5; i++) pattern?.match(`${'a'.repeat(5000)}\n`);
     };
     expect(run).toThrow(/take too long to match/);
+  });
+
+  it('of letters and dots is what it is as a regular expression', () => {
+    const names = golden.patterns.names;
+    for (const source of ['model.', 'model', 'a.b', '..', 'mlp.gate', '', 'model.layers.1']) {
+      const [plain, full] = modulePatterns([source, `(?:${source})`]);
+      const starts = names.filter((name) => !name.endsWith(source));
+      expect(starts.map((name) => plain?.match(name))).toEqual(starts.map((name) => full?.match(name)));
+    }
   });
 });
