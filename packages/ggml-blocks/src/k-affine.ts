@@ -4,9 +4,11 @@
 //
 // Odd: the fit finds codes for exact scales; once those are 6 bits, the codes are rounded anew, and the first ones stay
 // only where a group's scale has become zero.
+import type { BlockLoops } from './define';
 import { type AffineSearch, affine, fitAffine } from './fit-affine';
 import { fitPositive } from './fit-positive';
 import { getHalf, putHalf } from './half-bytes';
+import { weighGroup } from './k-weights';
 import { nearestIn, nearestInt } from './nearest';
 
 const { fround } = Math;
@@ -27,7 +29,7 @@ const minimumCodes = new Uint8Array(GROUPS);
 export const superCodes = new Uint8Array(SUPER);
 
 /** Scales of the 256 values at `at` to `bytes` at `to`: d, dmin and 12 bytes. Codes go to {@link superCodes}. */
-export function fitSuperBlock(
+function fitSuperBlock(
   search: AffineSearch,
   values: Float32Array,
   at: number,
@@ -59,7 +61,7 @@ export function fitSuperBlock(
 }
 
 /** The same where columns matter by `importance`, whose first value for these is at `importanceAt`. */
-export function fitWeightedSuperBlock(
+function fitWeightedSuperBlock(
   search: AffineSearch,
   values: Float32Array,
   at: number,
@@ -70,14 +72,7 @@ export function fitWeightedSuperBlock(
   const variance = fround(fround(2 * sumOfSquares(values, at, SUPER)) / SUPER);
   for (let group = 0; group < GROUPS; group++) {
     const start = at + SIZE * group;
-    let sum = 0;
-    for (let i = 0; i < SIZE; i++) {
-      const value = values[start + i]!;
-      const deviation = fround(Math.sqrt(fround(variance + fround(value * value))));
-      weights[i] = importance[start + i]! * deviation;
-      sum = fround(sum + weights[i]!);
-    }
-    sums[group] = sum;
+    sums[group] = weighGroup(values, start, importance, variance, weights);
     scales[group] = fitAffine(SIZE, search, values, start, weights, superCodes, SIZE * group);
     minimums[group] = affine.minimum;
   }
@@ -137,4 +132,31 @@ function roundCodes(top: number, values: Float32Array, at: number, bytes: Uint8A
       superCodes[i] = nearestIn(fround(fround(values[at + i]! + minimum) / scale), 0, top);
     }
   }
+}
+
+/**
+ * The encoders of a type of such super-blocks, which differ in their searches and in where codes go.
+ *
+ * @param pack puts {@link superCodes} into the super-block that begins at `to`.
+ */
+export function affineEncoders(
+  search: AffineSearch,
+  weighted: AffineSearch,
+  blockBytes: number,
+  pack: (bytes: Uint8Array, to: number) => void,
+): Pick<Required<BlockLoops>, 'encode' | 'encodeRow'> {
+  return {
+    encode(values, bytes) {
+      for (let at = 0, to = 0; at < values.length; at += SUPER, to += blockBytes) {
+        fitSuperBlock(search, values, at, bytes, to);
+        pack(bytes, to);
+      }
+    },
+    encodeRow(row, importance, bytes) {
+      for (let at = 0, to = 0; at < row.length; at += SUPER, to += blockBytes) {
+        fitWeightedSuperBlock(weighted, row, at, importance, bytes, to);
+        pack(bytes, to);
+      }
+    },
+  };
 }

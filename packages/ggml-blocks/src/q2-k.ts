@@ -7,6 +7,7 @@ import { fitPositive } from './fit-positive';
 import { getHalf, putHalf } from './half-bytes';
 import { SUPER, sumOfSquares } from './k-affine';
 import { packPairs, pairOf } from './k-pairs';
+import { weighGroup } from './k-weights';
 import { nearestIn, nearestInt } from './nearest';
 
 const { fround } = Math;
@@ -63,14 +64,7 @@ export const q2_K = defineBlockType(
         const variance = fround(sumOfSquares(row, at, SUPER) / SUPER);
         for (let group = 0; group < GROUPS; group++) {
           const start = at + SIZE * group;
-          let sum = 0;
-          for (let i = 0; i < SIZE; i++) {
-            const value = row[start + i]!;
-            const deviation = fround(Math.sqrt(fround(variance + fround(value * value))));
-            weights[i] = importance[start + i]! * deviation;
-            sum = fround(sum + weights[i]!);
-          }
-          sums[group] = sum;
+          sums[group] = weighGroup(row, start, importance, variance, weights);
           scales[group] = fitAffine(SIZE, WEIGHTED, row, start, weights, codes, SIZE * group);
           minimums[group] = affine.minimum;
         }

@@ -7,6 +7,7 @@ import { fitSymmetric } from './fit-symmetric';
 import { getHalf, putHalf } from './half-bytes';
 import { SUPER, sumOfSquares } from './k-affine';
 import { packPairs, pairOf } from './k-pairs';
+import { weighGroup } from './k-weights';
 import { nearestIn, nearestInt } from './nearest';
 
 const { fround } = Math;
@@ -57,14 +58,7 @@ export const q3_K = defineBlockType(
         const variance = fround(fround(2 * sumOfSquares(row, at, SUPER)) / SUPER);
         for (let group = 0; group < GROUPS; group++) {
           const start = at + SIZE * group;
-          let sum = 0;
-          for (let i = 0; i < SIZE; i++) {
-            const value = row[start + i]!;
-            const deviation = fround(Math.sqrt(fround(variance + fround(value * value))));
-            weights[i] = importance[start + i]! * deviation;
-            sum = fround(sum + weights[i]!);
-          }
-          sums[group] = sum;
+          sums[group] = weighGroup(row, start, importance, variance, weights);
           scales[group] = fitSymmetric(SIZE, 4, row, start, codes, SIZE * group, weights, 0);
         }
         const d = fitSymmetric(GROUPS, 32, scales, 0, scaleCodes, 0, sums, 0);

@@ -1,14 +1,7 @@
 // Q4_K: super-blocks of 256 values (k-affine.ts) with codes of 4 bits, two groups of 32 in the nibbles of 32 bytes.
 import { type BlockLoops, defineBlockType } from './define';
 import { getHalf } from './half-bytes';
-import {
-  fitSuperBlock,
-  fitWeightedSuperBlock,
-  groupMinimum,
-  groupScale,
-  SUPER,
-  superCodes,
-} from './k-affine';
+import { affineEncoders, groupMinimum, groupScale, SUPER, superCodes } from './k-affine';
 import { withKernels } from './with-kernels';
 
 const { fround } = Math;
@@ -20,18 +13,7 @@ const WEIGHTED = { top: 15, from: -0.9, by: 0.05, steps: 36 };
 
 /** The loops in plain TypeScript. */
 export const plainQ4K: Required<BlockLoops> = {
-  encode(values, bytes) {
-    for (let at = 0, to = 0; at < values.length; at += SUPER, to += BYTES) {
-      fitSuperBlock(SEARCH, values, at, bytes, to);
-      pack(bytes, to + CODES);
-    }
-  },
-  encodeRow(row, importance, bytes) {
-    for (let at = 0, to = 0; at < row.length; at += SUPER, to += BYTES) {
-      fitWeightedSuperBlock(WEIGHTED, row, at, importance, bytes, to);
-      pack(bytes, to + CODES);
-    }
-  },
+  ...affineEncoders(SEARCH, WEIGHTED, BYTES, (bytes, to) => pack(bytes, to + CODES)),
   decode(bytes, values) {
     for (let at = 0, from = 0; at < values.length; at += SUPER, from += BYTES) {
       const d = getHalf(bytes, from);

@@ -2,14 +2,7 @@
 // before them, those of one group in the same bit of each.
 import { type BlockLoops, defineBlockType } from './define';
 import { getHalf } from './half-bytes';
-import {
-  fitSuperBlock,
-  fitWeightedSuperBlock,
-  groupMinimum,
-  groupScale,
-  SUPER,
-  superCodes,
-} from './k-affine';
+import { affineEncoders, groupMinimum, groupScale, SUPER, superCodes } from './k-affine';
 import { withKernels } from './with-kernels';
 
 const { fround } = Math;
@@ -22,18 +15,7 @@ const WEIGHTED = { top: 31, from: -0.9, by: 0.05, steps: 36 };
 
 /** The loops in plain TypeScript. */
 export const plainQ5K: Required<BlockLoops> = {
-  encode(values, bytes) {
-    for (let at = 0, to = 0; at < values.length; at += SUPER, to += BYTES) {
-      fitSuperBlock(SEARCH, values, at, bytes, to);
-      pack(bytes, to);
-    }
-  },
-  encodeRow(row, importance, bytes) {
-    for (let at = 0, to = 0; at < row.length; at += SUPER, to += BYTES) {
-      fitWeightedSuperBlock(WEIGHTED, row, at, importance, bytes, to);
-      pack(bytes, to);
-    }
-  },
+  ...affineEncoders(SEARCH, WEIGHTED, BYTES, pack),
   decode(bytes, values) {
     for (let at = 0, from = 0; at < values.length; at += SUPER, from += BYTES) {
       const d = getHalf(bytes, from);

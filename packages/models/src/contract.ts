@@ -19,8 +19,6 @@ export interface ModelFamily {
   parseConfig(json: unknown, where?: string): LlamaConfig;
   /** Module names of the layers that are quantized and adapted. */
   linearModules(config: LlamaConfig): string[];
-  /** Modules that stay as they are in a 4-bit checkpoint (`lm_head`). */
-  denseModules(config: LlamaConfig): string[];
   /** Every tensor of a checkpoint and its shape, [out, in] for matrices. */
   tensors(config: LlamaConfig): ReadonlyMap<string, readonly number[]>;
   /** Reads the weights and puts the model on a backend. */

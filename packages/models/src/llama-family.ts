@@ -63,7 +63,6 @@ export const llamaFamily: ModelFamily = {
     }
     return modules;
   },
-  denseModules: () => ['lm_head'],
   tensors: llamaTensors,
 
   async build(backend, config, source, options = {}) {
