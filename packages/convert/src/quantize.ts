@@ -12,7 +12,7 @@ import {
   type TensorSource,
   tensor,
 } from '@qlora/tensor';
-import { quantizeTask } from './tasks';
+import { encodePartTask } from './tasks';
 
 /** What of a configuration bitsandbytes' format can hold: blockwise, and no other strategy. */
 export type BlockwiseConfig = Omit<QuantizationConfig, 'strategy'>;
@@ -28,7 +28,7 @@ export function quantizeItem(
 ): ConversionItem {
   const { name, shape, dtype } = info;
   const elements = elementCount(shape);
-  const where = [source.label, name];
+  const where = `${source.label}: ${name}`;
   const quantized = { scheme, strategy: 'blockwise', blockSize, doubleQuant, shape, dtype };
   let absmax: Float32Array | undefined;
   return {
@@ -40,10 +40,11 @@ export function quantizeItem(
     unit: blockSize,
     async convert(start, count, sink, run) {
       const values = await readRange(source, name, start, count);
-      const part = await run(quantizeTask, { values, scheme, blockSize, place: { where, start } });
+      const options = { scheme, strategy: 'blockwise', blockSize, doubleQuant: false, name: where, start };
+      const { codes, scales } = await run(encodePartTask, { part: values, options });
       absmax ??= new Float32Array(Math.ceil(elements / blockSize));
-      absmax.set(part.absmax, start / blockSize);
-      await sink.writeRange(name, start / 2, tensor('u8', [part.codes.length], part.codes));
+      absmax.set(scales, start / blockSize);
+      await sink.writeRange(name, start / 2, tensor('u8', [codes.length], codes));
     },
     async finish(sink) {
       const values = absmax ?? new Float32Array(0);

@@ -1,5 +1,5 @@
 // scaling · B·A, each value summed in f64 in the order of the rank, whatever rows are asked for together. Two rows and four
-// columns at a time: eight sums stay in registers, and a value of A is loaded, already in f64, once for two rows.
+// columns at a time, so that a value of A is loaded, already in f64, once for two rows.
 const COLUMNS = 4;
 
 /** Some rows of scaling · B·A. */
