@@ -91,6 +91,23 @@ describe('what is read is not replaced', () => {
     rmSync(link);
     expect(existsSync(join(model, 'model.safetensors'))).toBe(true);
   });
+  it.skipIf(process.platform !== 'linux')(
+    'a folder where a disk is mounted, before anything is computed',
+    async () => {
+      await expectRefusal(
+        work,
+        ['quantize', model, '--out', '/dev/shm', '--overwrite'],
+        /\/dev\/shm: is where a disk/,
+      );
+    },
+  );
+  it('the folder that one stands in', async () => {
+    await expectRefusal(
+      work,
+      ['quantize', model, '--out', '.', '--overwrite'],
+      /\.: is the folder that you are in/,
+    );
+  });
   it('a folder that the model, the adapter or the data lie in', async () => {
     const config = join(work, 'config.json');
     writeFileSync(config, '{}');

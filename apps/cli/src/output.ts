@@ -33,6 +33,7 @@ export async function checkOutFolder(
   const names = await readdir(path).catch((cause) => {
     throw ioError(path, cause);
   });
+  await refuseFixed(path);
   if (names.length === 0) return checkParent(path);
   await refuseInputs(path, options.inputs);
   if (!options.overwrite) {
@@ -96,6 +97,18 @@ export async function checkOutFile(
     });
   }
   await checkParent(path, option);
+}
+
+/** Throws for a folder that another one cannot be put in the place of: one where a disk is mounted, or where we stand. */
+async function refuseFixed(path: string): Promise<void> {
+  const real = await realpath(path);
+  const isMount = (await stat(real)).dev !== (await stat(dirname(real))).dev;
+  if (!isMount && real !== (await realpath('.'))) return;
+  throw new QloraError({
+    what: isMount ? 'is where a disk is mounted' : 'is the folder that you are in',
+    where: path,
+    fix: 'name a folder inside of it',
+  });
 }
 
 /** Throws if something that is read is the folder or lies in it, seen through links. */

@@ -1,5 +1,6 @@
 // Reading and atomic writing of single files.
 import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { type ByteSink, type ByteSource, checkRange } from './bytes';
@@ -60,6 +61,7 @@ export async function fileSink(path: string): Promise<ByteSink> {
   const handle = await open(temporary, 'wx').catch((cause) => {
     throw ioError(path, cause);
   });
+  const noted = noteUnfinished(temporary);
   let state: 'open' | 'finished' | 'aborted' = 'open';
   return {
     label: path,
@@ -82,6 +84,7 @@ export async function fileSink(path: string): Promise<ByteSink> {
       await rename(temporary, path).catch((cause) => {
         throw ioError(path, cause);
       });
+      noted();
       state = 'finished';
     },
     async abort() {
@@ -89,6 +92,7 @@ export async function fileSink(path: string): Promise<ByteSink> {
       state = 'aborted';
       await handle.close().catch(() => {});
       await rm(temporary, { force: true });
+      noted();
     },
   };
 }
@@ -104,6 +108,23 @@ function allocate(path: string, length: number): Uint8Array {
       cause,
     });
   }
+}
+
+const unfinished = new Set<string>();
+
+/** Notes that something lies under a temporary name, until `done` is called. */
+export function noteUnfinished(path: string): () => void {
+  unfinished.add(path);
+  return () => void unfinished.delete(path);
+}
+
+/**
+ * Removes all that this process has under temporary names: for a program that is told to end at once. What was being written
+ * is lost, what is complete stays.
+ */
+export function removeUnfinished(): void {
+  for (const path of unfinished) rmSync(path, { recursive: true, force: true });
+  unfinished.clear();
 }
 
 /** Writes a whole small file atomically. Text is written as UTF-8. */

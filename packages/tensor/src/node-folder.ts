@@ -2,7 +2,7 @@
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { QloraError } from './error';
-import { ioError, temporaryName } from './node-file';
+import { ioError, noteUnfinished, temporaryName } from './node-file';
 
 /**
  * Lets `build` fill a temporary folder beside `path`, then renames it to `path`; if `build` fails, nothing is left.
@@ -35,9 +35,12 @@ export async function folderAtomic<T>(
     throw ioError(dirname(path), cause);
   });
   const temporary = temporaryName(path);
+  const done = noteUnfinished(temporary);
   try {
     await mkdir(temporary);
     const result = await build(temporary);
+    // From here on it is complete: whoever ends the process must not take it away between the renames.
+    done();
     if (existing) {
       const old = temporaryName(path);
       await rename(path, old);
@@ -53,5 +56,7 @@ export async function folderAtomic<T>(
     throw error instanceof QloraError || !(error as NodeJS.ErrnoException).code
       ? error
       : ioError(path, error);
+  } finally {
+    done();
   }
 }

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { fileSink, fileSource, folderAtomic, writeFileAtomic } from './node';
+import { fileSink, fileSource, folderAtomic, removeUnfinished, writeFileAtomic } from './node';
 
 let folder: string;
 beforeEach(async () => {
@@ -61,4 +61,19 @@ it('a folder with something in it is not replaced unless asked for', async () =>
   await folderAtomic(path, build, { overwrite: true });
   expect(await readdir(path)).toEqual(['new']);
   expect(await readdir(folder)).toEqual(['model']);
+});
+
+it('a program that is told to end at once removes what has a temporary name, and nothing that is complete', async () => {
+  const whole = await fileSink(join(folder, 'whole'));
+  await whole.finish();
+  await fileSink(join(folder, 'half'));
+  await new Promise<void>((begun) => {
+    void folderAtomic(join(folder, 'made'), () => {
+      begun();
+      return new Promise(() => {});
+    });
+  });
+  expect(await readdir(folder)).toHaveLength(3);
+  removeUnfinished();
+  expect(await readdir(folder)).toEqual(['whole']);
 });
