@@ -46,6 +46,37 @@ export function targetModules(text: string): string | string[] {
   return names.length === 1 && names[0] === 'all-linear' ? 'all-linear' : names;
 }
 
+const units: Readonly<Record<string, number>> = { '': 1, B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 };
+
+/** A number of bytes: `5GB`, `500MB`, `1000000`. Units are powers of 1000, as Hugging Face has them. */
+export function size(text: string): number {
+  const [, digits, unit = ''] = /^\s*([\d.]+)\s*([a-z]*)\s*$/i.exec(text) ?? [];
+  const factor = units[unit.toUpperCase()];
+  const value = Number(digits) * (factor ?? Number.NaN);
+  if (!Number.isFinite(value) || value < 1)
+    throw new InvalidArgumentError('A size like 5GB or 500MB is needed.');
+  return Math.floor(value);
+}
+
+/** One of several processes: `2/4`. */
+export function share(text: string): { index: number; count: number } {
+  const [, index, count] = /^\s*(\d{1,6})\s*\/\s*(\d{1,6})\s*$/.exec(text) ?? [];
+  const parsed = { index: Number(index), count: Number(count) };
+  if (!(parsed.index >= 1 && parsed.index <= parsed.count))
+    throw new InvalidArgumentError('A share like 1/4 (the first of four) is needed.');
+  return parsed;
+}
+
+/** Names separated by commas. */
+export function names(text: string): string[] {
+  const found = text
+    .split(',')
+    .map((name) => name.trim())
+    .filter(Boolean);
+  if (found.length === 0) throw new InvalidArgumentError('Names separated by commas are needed.');
+  return found;
+}
+
 function range(min: number, max: number): string {
   const low = min > -Number.MAX_SAFE_INTEGER ? ` from ${min}` : '';
   const high = max < Number.MAX_SAFE_INTEGER ? ` to ${max}` : '';

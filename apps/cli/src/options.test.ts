@@ -76,11 +76,24 @@ interface Table {
 }
 const outputTests = 'bad-output.test.ts';
 const computeTests = 'compute.test.ts';
+const folderTests = 'shares.test.ts';
+const folderOptions = {
+  '--resume': folderTests,
+  '--shard': folderTests,
+  '--join': folderTests,
+  '--threads': folderTests,
+};
 const tables: Record<string, Table> = {
   quantize: {
     args: [model],
-    options: { '--scheme': ['fp4'], '--block-size': ['128'], '--no-double-quant': [] },
-    elsewhere: { '--out': outputTests, '--overwrite': outputTests },
+    options: {
+      '--scheme': ['fp4'],
+      '--block-size': ['128'],
+      '--no-double-quant': [],
+      '--skip-modules': ['down_proj'],
+      '--max-shard-size': ['20KB'],
+    },
+    elsewhere: { ...folderOptions, '--out': outputTests, '--overwrite': outputTests },
   },
   train: {
     args: [
@@ -153,13 +166,13 @@ const tables: Record<string, Table> = {
   },
   merge: {
     args: [model, '--adapter', adapters[0]],
-    options: { '--adapter': [adapters[1]], '--dtype': ['bf16'] },
-    elsewhere: { '--out': outputTests, '--overwrite': outputTests },
+    options: { '--adapter': [adapters[1]], '--dtype': ['bf16'], '--max-shard-size': ['20KB'] },
+    elsewhere: { ...folderOptions, '--out': outputTests, '--overwrite': outputTests },
   },
   'export gguf': {
     args: [model],
     options: { '--type': ['q8_0'], '--adapter': [adapters[0]] },
-    elsewhere: { '--out': outputTests, '--overwrite': outputTests },
+    elsewhere: { '--out': outputTests, '--overwrite': outputTests, '--threads': folderTests },
   },
   'export qnat': {
     args: [model],
@@ -169,7 +182,7 @@ const tables: Record<string, Table> = {
       '--block-size': ['128'],
       '--no-double-quant': [],
     },
-    elsewhere: { '--out': outputTests, '--overwrite': outputTests },
+    elsewhere: { '--out': outputTests, '--overwrite': outputTests, '--threads': folderTests },
   },
   inspect: { args: [model], options: {} },
 };

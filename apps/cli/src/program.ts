@@ -5,13 +5,13 @@ import { GGUF_TYPES, type GgufType } from '@qlora/gguf-writer';
 import { codecNames, type QuantizationConfig, strategyNames } from '@qlora/quant-strategies';
 import { SCHEDULES, type TrainingConfig } from '@qlora/trainer';
 import { Command, Option } from 'commander';
-import { number, positive, powerOfTwo, targetModules, whole } from './arguments';
+import { names, number, positive, powerOfTwo, share, size, targetModules, whole } from './arguments';
 import { applyConfigFile } from './config-file';
 import { BACKENDS } from './load';
 import { createReporter, type Reporter } from './reporter';
 import { evaluate } from './verbs/evaluate';
 import { exportGguf } from './verbs/export-gguf';
-import { exportQnat } from './verbs/export-qnat';
+import { type ExportQnatOptions, exportQnat } from './verbs/export-qnat';
 import { generate } from './verbs/generate';
 import { inspect } from './verbs/inspect';
 import { merge } from './verbs/merge';
@@ -38,6 +38,28 @@ const threads = () =>
   new Option('--threads <n>', 'threads that compute (default: QLORA_THREADS, or one a core)').argParser(
     whole(1, 256),
   );
+
+/** A verb that writes a model folder, with the options that all of them have. */
+function writesFolder(command: Command): Command {
+  return command
+    .requiredOption('--out <dir>', 'folder to write')
+    .addOption(
+      new Option('--max-shard-size <size>', 'split weights into files of at most this size: 5GB, 500MB')
+        .argParser(size)
+        .default(5e9, '5GB'),
+    )
+    .addOption(
+      new Option('--resume', 'go on after the last complete file of an interrupted run').default(false),
+    )
+    .addOption(
+      new Option('--shard <i/n>', 'make only the i-th of n shares of the files; then --join').argParser(
+        share,
+      ),
+    )
+    .addOption(new Option('--join', 'put the files of all shares together').default(false))
+    .addOption(threads())
+    .addOption(overwrite());
+}
 
 /** The flags of `train` and `export qnat` that are grouped before they are handed on. */
 type TrainFlags = Omit<TrainOptions, 'training' | 'quantization'> & TrainingConfig & QuantizationFlags;
@@ -74,18 +96,27 @@ A whole run:
       await body(model, command.opts() as T, createReporter(json));
     };
 
-  program
-    .command('quantize')
-    .description(
-      'write a checkpoint with its linear layers in 4 bits, as bitsandbytes and transformers load it',
-    )
-    .argument('<model>', 'folder of a Hugging Face checkpoint')
-    .requiredOption('--out <dir>', 'folder to write')
+  writesFolder(
+    program
+      .command('quantize')
+      .description(
+        'write a checkpoint with its linear layers in 4 bits, as bitsandbytes and transformers load it',
+      )
+      .argument('<model>', 'folder of a Hugging Face checkpoint of any architecture'),
+  )
     .addOption(scheme())
     .addOption(blockSize())
     .addOption(noDoubleQuant())
-    .addOption(overwrite())
-    .addHelpText('after', '\nExample:\n  $ qlora quantize ./SmolLM2-135M --out ./SmolLM2-135M-nf4')
+    .addOption(
+      new Option(
+        '--skip-modules <names>',
+        'linear layers to leave as they are, beside the output embedding: down_proj,layers.0',
+      ).argParser(names),
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ qlora quantize ./SmolLM2-135M --out ./SmolLM2-135M-nf4\n  $ qlora quantize ./Llama-70B --out ./Llama-70B-nf4 --shard 2/8\n  $ qlora quantize ./Llama-70B --out ./Llama-70B-nf4 --join\n\nOf eight machines that see the same folders, each runs the second with a number of its own; when all are done, one runs\nthe third. What was interrupted goes on with --resume.',
+    )
     .action(run(quantize));
 
   const training = program
@@ -209,19 +240,19 @@ A whole run:
     )
     .action(run(generate));
 
-  program
-    .command('merge')
-    .description('write base and adapter as one dense checkpoint')
-    .argument(
-      '<model>',
-      'folder of a checkpoint; if it is in 4 bits, the dequantized weights are merged into',
-    )
+  writesFolder(
+    program
+      .command('merge')
+      .description('write base and adapter as one dense checkpoint')
+      .argument(
+        '<model>',
+        'folder of a checkpoint; if it is in 4 bits, the dequantized weights are merged into',
+      ),
+  )
     .requiredOption('--adapter <dir>', 'adapter folder, as PEFT has it')
-    .requiredOption('--out <dir>', 'folder to write')
     .addOption(
       new Option('--dtype <type>', 'type of the weights').choices(['f32', 'f16', 'bf16']).default('f16'),
     )
-    .addOption(overwrite())
     .addHelpText('after', '\nExample:\n  $ qlora merge MODEL-nf4 --adapter adapter --out merged --dtype bf16')
     .action(run(merge));
 
@@ -237,6 +268,7 @@ A whole run:
         .default('f16' satisfies GgufType),
     )
     .addOption(adapter())
+    .addOption(threads())
     .addOption(overwrite())
     .addHelpText(
       'after',
@@ -256,12 +288,14 @@ A whole run:
     )
     .addOption(blockSize())
     .addOption(noDoubleQuant())
+    .addOption(threads())
     .addOption(overwrite())
     .addHelpText('after', '\nExample:\n  $ qlora export qnat MODEL --out model.qnat --strategy zero-point')
     .action(
-      run((model, flags: QuantizationConfig & { out: string; overwrite: boolean }, reporter) =>
-        exportQnat(model, { out: flags.out, overwrite: flags.overwrite, quantization: flags }, reporter),
-      ),
+      run((model, flags: QuantizationConfig & Omit<ExportQnatOptions, 'quantization'>, reporter) => {
+        const { out, overwrite, threads } = flags;
+        return exportQnat(model, { out, overwrite, threads, quantization: flags }, reporter);
+      }),
     );
 
   program

@@ -22,7 +22,8 @@ export interface Reporter {
   warn(line: string): void;
   /** An event for machines; left out otherwise. */
   event(name: string, data: Readonly<Record<string, unknown>>): void;
-  progress(label: string, total: number): Progress;
+  /** @param format how numbers are shown: {@link bytes}, where they are bytes. */
+  progress(label: string, total: number, format?: (count: number) => string): Progress;
 }
 
 /** Formats seconds as people say them. */
@@ -84,18 +85,22 @@ export function createReporter(json: boolean): Reporter {
     event: (name, data) => {
       if (json) emit(name, data);
     },
-    progress(label, total) {
-      if (json) return silent;
-      return process.stderr.isTTY ? bar(label, total) : lines(label, total);
+    progress(label, total, format = String) {
+      if (json)
+        return tenths(
+          (done, note) => emit('progress', { label, done, total, ...(note ? { note } : {}) }),
+          total,
+        );
+      return process.stderr.isTTY ? bar(label, total, format) : lines(label, total, format);
     },
   };
 }
 
-function bar(label: string, total: number): Progress {
+function bar(label: string, total: number, format: (count: number) => string): Progress {
   const start = performance.now();
   const progress = new cliProgress.SingleBar(
     {
-      format: `${label} {bar} {value}/{total} {left} {note}`,
+      format: `${label} {bar} {done}/${format(total)} {left} {note}`,
       stream: process.stderr,
       hideCursor: true,
       barsize: 24,
@@ -103,9 +108,10 @@ function bar(label: string, total: number): Progress {
     },
     cliProgress.Presets.shades_classic,
   );
-  progress.start(total, 0, { left: '', note: '' });
+  progress.start(total, 0, { done: format(0), left: '', note: '' });
   const shown: Progress = {
-    update: (done, note = '') => progress.update(done, { left: timeLeft(start, done, total), note }),
+    update: (done, note = '') =>
+      progress.update(done, { done: format(done), left: timeLeft(start, done, total), note }),
     stop() {
       running.delete(shown);
       progress.stop();
@@ -115,8 +121,17 @@ function bar(label: string, total: number): Progress {
   return shown;
 }
 
-/** Where there is no terminal: a line each tenth of the way of what takes long, so that a log shows that it goes on. */
-function lines(label: string, total: number): Progress {
+/** Where there is no terminal. */
+function lines(label: string, total: number, format: (count: number) => string): Progress {
+  const start = performance.now();
+  return tenths((done, note) => {
+    const left = timeLeft(start, done, total);
+    process.stderr.write(`${label} ${format(done)}/${format(total)} ${left} ${note}\n`);
+  }, total);
+}
+
+/** Speaks at each tenth of the way of what takes long, so that a log shows that it goes on. */
+function tenths(say: (done: number, note: string) => void, total: number): Progress {
   const start = performance.now();
   let shown = 0;
   return {
@@ -124,7 +139,7 @@ function lines(label: string, total: number): Progress {
       const tenth = Math.floor((10 * done) / Math.max(1, total));
       if (tenth <= shown || performance.now() - start < 2000) return;
       shown = tenth;
-      process.stderr.write(`${label} ${done}/${total} ${timeLeft(start, done, total)} ${note}\n`);
+      say(done, note);
     },
     stop: () => {},
   };

@@ -1,6 +1,7 @@
 // Everything under one import, for Node and browsers. What touches a file system is in `@qlora/all/node`.
 export * from '@qlora/autograd';
 export * from '@qlora/backend';
+export * from '@qlora/convert';
 export * from '@qlora/double-quant';
 export * as ggml from '@qlora/ggml-blocks';
 export * from '@qlora/gguf-writer';

@@ -1,7 +1,8 @@
 // The arithmetic of double quantization in plain TypeScript: what the kernels are held to, and what runs where there are
 // none, and for a short last block. It is that of bitsandbytes' CPU kernel (csrc/cpu_ops.cpp, quantize_cpu_impl, version
-// 0.50), which finds codes through a table of 65536 bins over [-1, 1] rather than by exact search, so a value within
-// 1/65535 of a midpoint can take the neighbour; a block of zeros gets code 0.
+// 0.50.2), which finds codes through a table of 65536 bins over [-1, 1] rather than by exact search: a value counts as the
+// middle of its bin, at most 1/65535 away; a block of zeros gets code 0. bitsandbytes' other backends search exactly
+// (backends/default/ops.py, csrc/kernels.cu) or, on ARM, multiply by 65535 / 2 at once; this is the one that runs on x86.
 import { createDynamicMap } from './dynamic-map';
 
 const BINS = 65536;

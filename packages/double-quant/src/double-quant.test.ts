@@ -24,19 +24,27 @@ describe('codes, nested scales and offset are those of bitsandbytes', () => {
   }
 });
 
-it('a scale comes back within 0.0073 of the largest distance from the mean in its block', () => {
-  const scales = fc.float32Array({ min: 0, max: 100, noNaN: true, minLength: 1, maxLength: 700 });
+it('a scale comes back within 0.00705 of the largest distance from the mean in its block, and a rounding', () => {
+  const lists = fc
+    .tuple(
+      fc.array(fc.double({ min: -1, max: 1, noNaN: true }), { minLength: 1, maxLength: 700 }),
+      fc.integer({ min: -110, max: 120 }),
+      fc.double({ min: -8, max: 8, noNaN: true }),
+    )
+    .map(([list, exponent, mean]) => Float32Array.from(list, (value) => (value + mean) * 2 ** exponent));
+  const blockSize = fc.constantFrom(1, 8, 16, 64, 256, 1024, 4096);
   fc.assert(
-    fc.property(scales, (values) => {
-      const quantized = doubleQuantize(values);
+    fc.property(lists, blockSize, (values, size) => {
+      const quantized = doubleQuantize(values, { blockSize: size });
       const back = doubleDequantize(quantized);
       values.forEach((value, i) => {
-        // Besides: roundings of the mean, and the smallest steps that f32 has.
-        const bound =
-          0.0073 * quantized.nestedAbsmax[Math.floor(i / 256)]! + 1e-6 * Math.abs(quantized.offset) + 1e-44;
+        const distance = quantized.nestedAbsmax[Math.floor(i / size)]!;
+        if (distance > 0 && distance < 2 ** -126) return;
+        const bound = 0.00705 * distance + 2 ** -24 * Math.abs(back[i]!);
         expect(Math.abs(value - back[i]!)).toBeLessThanOrEqual(bound);
       });
     }),
+    { numRuns: 300 },
   );
 });
 

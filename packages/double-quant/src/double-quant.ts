@@ -23,10 +23,11 @@ export interface DoubleQuantOptions {
 }
 
 /**
- * Quantizes block scales to 8 bits.
+ * Quantizes block scales to 8 bits, with the codes, nested scales and offset of bitsandbytes.
  *
- * A decoded scale is off by at most 0.0073 of the largest |scale − mean| of its block of 256: half the widest gap of
- * the map, 0.0140625, and a bin's width.
+ * A decoded scale is off by at most 0.00705 of the largest |scale − mean| in its block (half the widest gap of the map,
+ * 0.0140625, and half a bin) and one rounding to f32, 2^-24 of the decoded scale. That holds where the largest distance is
+ * from 2^-126 to 2^128; below, where its reciprocal is no f32 number, codes can be those of -1 and 1, as in bitsandbytes.
  *
  * @param scales one number a block, as `quantizeNf4(...).absmax`; finite.
  * @throws QloraError for a block size that is no power of two, or scales that are not finite.

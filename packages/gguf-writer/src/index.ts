@@ -1,5 +1,6 @@
 // GGUF: a streaming writer, a strict reader, and the export of Llamas with their tokenizers.
 export { GGUF_ALIGNMENT, GGUF_MAGIC, GGUF_VERSION } from './container';
+export * from './encode';
 export * from './export';
 export { importanceOf, readImatrix } from './imatrix';
 export type { Imatrix } from './imatrix-rules';

@@ -21,6 +21,7 @@ import {
   MAX_KEY,
   MAX_TENSOR_NAME,
 } from './container';
+import { encodeBlocks } from './encode';
 import { checkValue, type GgufMetadata } from './value';
 
 /** A tensor that will come. */
@@ -39,6 +40,15 @@ export interface GgufContent {
   readonly tensors: readonly GgufTensorPlan[];
 }
 
+/** A GGUF file that is being written. */
+export interface GgufSink extends TensorSink {
+  /**
+   * Blocks of an announced tensor, encoded in its type already, that stand for values from `start` on. They may come in any
+   * order; the tensor is written when they add up to it.
+   */
+  writeBlocks(name: string, start: number, blocks: Uint8Array): Promise<void>;
+}
+
 const byteCount = (text: string) => new TextEncoder().encode(text).length;
 
 /**
@@ -49,7 +59,7 @@ const byteCount = (text: string) => new TextEncoder().encode(text).length;
  * rows that are no whole blocks; from `write`, for a tensor that was not announced, and for values too large for the
  * type.
  */
-export async function ggufSink(bytes: ByteSink, { metadata, tensors }: GgufContent): Promise<TensorSink> {
+export async function ggufSink(bytes: ByteSink, { metadata, tensors }: GgufContent): Promise<GgufSink> {
   const { label } = bytes;
   const alignment = alignmentOf(metadata, label);
   const header = new BytesWriter();
@@ -83,32 +93,51 @@ export async function ggufSink(bytes: ByteSink, { metadata, tensors }: GgufConte
   await bytes.write(0, head);
 
   const plans = new Map(tensors.map((plan) => [plan.name, plan]));
-  const pending = new Set(plans.keys());
+  // Bytes that are still to come, by tensor.
+  const pending = new Map(
+    tensors.map(({ name, type, shape }) => [name, blockByteLength(type, elementCount(shape))]),
+  );
+  const announced = (name: string): GgufTensorPlan => {
+    const plan = plans.get(name);
+    if (plan && pending.has(name)) return plan;
+    throw new QloraError({ what: plan ? 'is written twice' : 'was not announced', where: [label, name] });
+  };
+  const put = async ({ name, type, shape }: GgufTensorPlan, start: number, blocks: Uint8Array) => {
+    const total = blockByteLength(type, elementCount(shape));
+    const left = pending.get(name) ?? 0;
+    const at = (start / type.blockSize) * type.blockBytes;
+    if (!Number.isSafeInteger(at) || at < 0 || at + blocks.length > total || blocks.length > left) {
+      throw new QloraError({
+        what: `${blocks.length} bytes came for value ${start}, where ${left} of ${total} were missing`,
+        where: [label, name],
+        fix: 'write whole blocks, each once',
+      });
+    }
+    // Counted before the write, since other parts may come while it goes on.
+    if (blocks.length === left) pending.delete(name);
+    else pending.set(name, left - blocks.length);
+    const place = dataStart + (offsets.get(name) ?? 0);
+    await bytes.write(place + at, blocks);
+    // Padding belongs to the tensor's last bytes, so that the file ends aligned whatever came last.
+    const padding = at + blocks.length === total ? alignTo(total, alignment) - total : 0;
+    if (padding > 0) await bytes.write(place + total, new Uint8Array(padding));
+  };
   return {
     async write(name: string, tensor: Tensor) {
-      const plan = plans.get(name);
-      if (!plan || !pending.delete(name)) {
-        throw new QloraError({ what: plan ? 'is written twice' : 'was not announced', where: [label, name] });
-      }
+      const plan = announced(name);
       if (tensor.shape.join() !== plan.shape.join()) {
         throw new QloraError({
           what: `shape [${tensor.shape.join(', ')}] came where [${plan.shape.join(', ')}] was announced`,
           where: [label, name],
         });
       }
-      const values = toFloat32(tensor);
-      checkMagnitude(values, plan.type, [label, name]);
-      const encoded = plan.type.encode(values);
-      const start = dataStart + (offsets.get(name) ?? 0);
-      await bytes.write(start, encoded);
-      // Padding belongs to the tensor's write, so that the file ends aligned whatever came last.
-      const padding = alignTo(encoded.length, alignment) - encoded.length;
-      if (padding > 0) await bytes.write(start + encoded.length, new Uint8Array(padding));
+      await put(plan, 0, encodeBlocks(toFloat32(tensor), plan.type, [label, name]));
     },
+    writeBlocks: (name, start, blocks) => put(announced(name), start, blocks),
     async finish() {
       if (pending.size > 0) {
         throw new QloraError({
-          what: `${pending.size} announced tensors were not written: ${[...pending].slice(0, 3).join(', ')}, …`,
+          what: `${pending.size} announced tensors were not written: ${[...pending.keys()].slice(0, 3).join(', ')}, …`,
           where: label,
         });
       }
@@ -127,21 +156,6 @@ function alignmentOf(metadata: GgufMetadata, label: string): number {
     where: label,
     fix: 'a power of two is needed, as u32',
   });
-}
-
-/** A value that becomes infinite, or in a block spoils its neighbours, must not go unseen. */
-function checkMagnitude(values: Float32Array, type: BlockType, where: string[]): void {
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i]!;
-    if (Math.abs(value) <= type.maxMagnitude) continue;
-    // Types of single values hold infinity and NaN as they are.
-    if (type.blockSize === 1 && !Number.isFinite(value)) continue;
-    throw new QloraError({
-      what: `value ${i} is ${value}, ${type.name} holds magnitudes up to ${type.maxMagnitude}`,
-      where,
-      fix: 'write f32 or bf16',
-    });
-  }
 }
 
 function checkPlan(

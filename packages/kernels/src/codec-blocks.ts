@@ -2,7 +2,7 @@
 // needs is another arithmetic (it is divided by its absmax), and the caller's.
 import { AT, type Codec, codec, inParts, put, WINDOW } from './codec';
 import type { CodebookTables } from './codec-codebook';
-import { type FloatKind, load } from './codec-half';
+import { type FloatKind, load, narrow } from './codec-half';
 
 /** The scale of each whole block of `values`, into `scales`. False if nothing was done. */
 export function absmaxBlocks(values: Float32Array, blockSize: number, scales: Float32Array): boolean {
@@ -87,13 +87,17 @@ export function centreBlocks(
   return true;
 }
 
-/** Values of each whole block of `values.length` codes, into `values`. False if nothing was done. */
+/**
+ * Values of each whole block of `values.length` codes, into `values`; those of 16 bits are rounded in the window, so that no
+ * copy in f32 is made. False if nothing was done.
+ */
 export function decodeBlocks(
+  kind: FloatKind,
   codes: Uint8Array,
   scales: Float32Array,
   blockSize: number,
   codebook: Float32Array,
-  values: Float32Array,
+  values: Float32Array | Uint16Array,
 ): boolean {
   const kernels = usable(blockSize);
   if (!kernels || codebook.length !== 16) return false;
@@ -104,7 +108,8 @@ export function decodeBlocks(
     kernels.bytes.set(codes.subarray(start / 2, (start + length) / 2), AT.narrow);
     kernels.floats.set(scales.subarray(first, first + blocks), AT.scales / 4);
     kernels.decode(AT.narrow, AT.scales, AT.wide, blocks, blockSize, AT.table);
-    put(values, start, floatsAt(kernels, AT.wide, length));
+    // The codes have been read: their place takes the rounded values.
+    put(values, start, kind === 'f32' ? floatsAt(kernels, AT.wide, length) : narrow(kernels, kind, length));
   });
   return true;
 }

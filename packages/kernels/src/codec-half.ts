@@ -21,11 +21,16 @@ export function narrowHalf(kind: 'f16' | 'bf16', values: Float32Array, bits: Uin
   if (!kernels) return false;
   inParts(values.length, WINDOW, (start, length) => {
     load(kernels, 'f32', values, start, length);
-    if (kind === 'f16') kernels.narrowF16(AT.wide, AT.narrow, length);
-    else kernels.narrowBf16(AT.wide, AT.narrow, length);
-    put(bits, start, kernels.halves.subarray(AT.narrow / 2, AT.narrow / 2 + length));
+    put(bits, start, narrow(kernels, kind, length));
   });
   return true;
+}
+
+/** The f32 values at the start of the window, rounded to 16 bits: a view of the window. */
+export function narrow(kernels: Codec, kind: 'f16' | 'bf16', length: number): Uint16Array {
+  if (kind === 'f16') kernels.narrowF16(AT.wide, AT.narrow, length);
+  else kernels.narrowBf16(AT.wide, AT.narrow, length);
+  return kernels.halves.subarray(AT.narrow / 2, AT.narrow / 2 + length);
 }
 
 /** Part of an array to the window, as f32. */

@@ -89,9 +89,8 @@ describe('what cannot be done is left alone', () => {
     }
   });
   it('a codebook that has not sixteen values', () => {
-    expect(
-      decodeBlocks(new Uint8Array(32), new Float32Array(1), 64, new Float32Array(8), new Float32Array(64)),
-    ).toBe(false);
+    const [codes, scales, values] = [new Uint8Array(32), new Float32Array(1), new Float32Array(64)];
+    expect(decodeBlocks('f32', codes, scales, 64, new Float32Array(8), values)).toBe(false);
   });
   it('bounds that are not finite, or do not ascend', () => {
     const order = Uint8Array.from({ length: 16 }, (_, i) => i);

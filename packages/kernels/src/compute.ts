@@ -53,7 +53,7 @@ export function createCompute(options: ComputeOptions = {}): Compute | undefined
   const can = features();
   if (!can.simd) return undefined;
   const build = options.build ?? (can.relaxed ? 'relaxed' : 'simd');
-  const wanted = wantedThreads(options.threads);
+  const wanted = threadCount(options.threads);
   if (wanted > 1 && !can.threads) {
     options.onNotice?.(
       'computing on one thread: memory cannot be shared with workers here (in a browser, serve the page with ' +
@@ -107,7 +107,11 @@ export function grow(memory: WebAssembly.Memory, bytes: number): void {
   if (missing > 0) memory.grow(Math.ceil(missing / 65536));
 }
 
-function wantedThreads(given: number | undefined): number {
+/**
+ * Threads that compute: `given`, or the variable QLORA_THREADS, or one a core.
+ * @throws RangeError for anything but a whole number from 1 to 256.
+ */
+export function threadCount(given?: number): number {
   const text = environmentVariable('QLORA_THREADS');
   const wanted = given ?? (text === undefined || text === '' ? availableThreads() : Number(text));
   if (!Number.isInteger(wanted) || wanted < 1 || wanted > 256) {

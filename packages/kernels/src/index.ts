@@ -5,6 +5,6 @@ export { cascadeSums, doubleDequantizeBlocks, doubleQuantizeBlocks } from './cod
 export { allFinite } from './codec-finite';
 export { type FloatKind, narrowHalf, widenHalf } from './codec-half';
 export { decodeQ8Blocks, encodeQ8Blocks } from './codec-q8';
-export { type Compute, type ComputeOptions, createCompute, grow } from './compute';
+export { type Compute, type ComputeOptions, createCompute, grow, threadCount } from './compute';
 export { type Features, features } from './features';
 export { decodeGgmlBlocks, encodeGgmlBlocks, encodeGgmlRow, type GgmlKind } from './ggml-blocks';

@@ -2,8 +2,11 @@
 // text is spoilt by tools that rewrite functions. It is the counterpart of `Pool.run`; control.ts explains the protocol.
 import { ARGUMENTS_AT, MAX_ARGUMENTS, SLOT, SPINS } from './control';
 
-/** Plain JavaScript for Node's worker threads and for Web Workers. */
-export const workerSource: string = `'use strict';
+/**
+ * Plain JavaScript for Node's worker threads and for Web Workers. A function, so that a bundle without workers can leave it
+ * out: bundlers do not drop a text that is put together.
+ */
+export const workerSource = (): string => `'use strict';
 const start = ({ module, memory, kernels, scratch }) => {
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
   exports.setScratch(scratch);

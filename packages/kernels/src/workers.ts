@@ -20,11 +20,11 @@ export function startWorker(data: WorkerData): () => Promise<unknown> {
   const threads = builtin('node:worker_threads');
   if (threads) {
     // Without the parent's flags: they may load a compiler that this plain text does not need.
-    const worker = new threads.Worker(workerSource, { eval: true, workerData: data, execArgv: [] });
+    const worker = new threads.Worker(workerSource(), { eval: true, workerData: data, execArgv: [] });
     worker.unref();
     return () => worker.terminate();
   }
-  const url = URL.createObjectURL(new Blob([workerSource], { type: 'text/javascript' }));
+  const url = URL.createObjectURL(new Blob([workerSource()], { type: 'text/javascript' }));
   const worker = new Worker(url);
   worker.postMessage(data);
   return async () => {

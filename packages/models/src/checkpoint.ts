@@ -35,10 +35,14 @@ export function isQuantized(checkpoint: Checkpoint): boolean {
   return isQuantizedSource(checkpoint.source) && checkpoint.source.quantized.size > 0;
 }
 
-/** The checkpoint's weights with its linear layers in 4 bits: as they are stored, or quantized as they are read. */
+/**
+ * The checkpoint's weights with its linear layers in 4 bits: as they are stored, or quantized as they are read.
+ * @param how where parts of them are quantized, as `quantizingSource` takes it.
+ */
 export function quantizedWeights(
   checkpoint: Checkpoint,
   options: Partial<QuantizationConfig> = {},
+  how: Parameters<typeof quantizingSource>[3] = {},
 ): QuantizedSource {
   const { source, family, config } = checkpoint;
   if (isQuantizedSource(source) && source.quantized.size > 0) return source;
@@ -46,6 +50,7 @@ export function quantizedWeights(
     source,
     family.linearModules(config).map((name) => `${name}.weight`),
     options,
+    how,
   );
 }
 

@@ -1,6 +1,7 @@
 // The registry of model families, by the `model_type` of config.json. Another family is a file beside `llama-family.ts`
 // and a line here.
-import { QloraError } from '@qlora/tensor';
+import { QloraError, type TensorSource } from '@qlora/tensor';
+import { checkTensors } from './check-tensors';
 import type { ModelFamily } from './contract';
 import { llamaFamily } from './llama-family';
 
@@ -26,4 +27,21 @@ export function familyOf(json: unknown, where = 'config.json'): ModelFamily {
     where,
     fix: `supported: ${modelTypes().join(', ')}`,
   });
+}
+
+/**
+ * Throws if a checkpoint is of a family that is known here, and its weights are not those that its config asks for: a shard
+ * is missing, or they are of two models. Nothing is said of other families, and of configs that cannot be computed with, since
+ * what cannot be computed here can be converted all the same.
+ */
+export function checkKnownModel(configJson: unknown, source: TensorSource, where?: string): void {
+  let shapes: ReadonlyMap<string, readonly number[]>;
+  try {
+    const family = familyOf(configJson, where);
+    shapes = family.tensors(family.parseConfig(configJson, where));
+  } catch (error) {
+    if (error instanceof QloraError) return;
+    throw error;
+  }
+  checkTensors(source, shapes);
 }

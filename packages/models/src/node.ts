@@ -1,3 +1,2 @@
 // Model folders on disk: `@qlora/models/node`.
 export * from './node-open';
-export * from './node-write';

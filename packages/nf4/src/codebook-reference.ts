@@ -1,7 +1,8 @@
 // The arithmetic of the codec in plain TypeScript: what the kernels are held to, and what runs where there are none, for
 // small inputs, and for a short last block.
 //
-// bitsandbytes' corners (its backend "default", bitsandbytes/backends/default/ops.py, version 0.50):
+// bitsandbytes' corners (its backend "default", bitsandbytes/backends/default/ops.py, version 0.50.2, which quantizes on a
+// CPU; README.md lists where others differ, and why this one is followed):
 //
 // - A full block is scaled by the f32 reciprocal of its absmax; a short last block is divided by its absmax.
 // - A value that lies exactly on the midpoint of two entries takes the lower one.
@@ -10,7 +11,7 @@
 // - An odd count is padded with the code of 0 (7 for NF4).
 
 // The least scale that bitsandbytes divides by.
-const TINY = Math.fround(1e-38);
+const TINY = /* @__PURE__ */ Math.fround(1e-38);
 
 /** How a codebook is searched. */
 export interface Search {

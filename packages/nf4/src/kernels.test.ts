@@ -1,11 +1,11 @@
 // The codec with kernels held to its arithmetic in plain TypeScript (codebook-reference.ts), byte for byte, on values that are
 // easy to get wrong: ties, NaN with payloads, infinities, denormals, scales from 1e-45 to 3e38, block and window ends.
 import { absmaxBlocks } from '@qlora/kernels';
-import { fromFloat32, tensor, toFloat32 } from '@qlora/tensor';
+import { f32ToBf16, f32ToF16, fromFloat32, tensor, toFloat32 } from '@qlora/tensor';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { referenceAbsmax, referenceDecode, referenceEncode, searchOf } from './codebook-reference';
-import { codebookCodec, FP4_CODEBOOK, NF4_CODEBOOK } from './index';
+import { type CodebookCodec, codebookCodec, FP4_CODEBOOK, NF4_CODEBOOK } from './index';
 
 const BLOCK_SIZES = [32, 64, 128, 256, 512, 1024, 2048, 4096];
 
@@ -21,11 +21,12 @@ function plain(codebook: Float32Array, values: Float32Array, blockSize: number, 
   return { absmax, codes, decoded };
 }
 
-function expectSame(actual: Float32Array | Uint8Array, expected: Float32Array | Uint8Array, what: string) {
-  const bytes = (a: Float32Array | Uint8Array) => Buffer.from(a.buffer, a.byteOffset, a.byteLength);
+type Values = Float32Array | Uint8Array | Uint16Array;
+
+function expectSame(actual: Values, expected: Values, what: string) {
+  const bytes = (a: Values) => Buffer.from(a.buffer, a.byteOffset, a.byteLength);
   if (bytes(actual).equals(bytes(expected))) return;
-  const words = (a: Float32Array | Uint8Array) =>
-    a instanceof Uint8Array ? a : new Uint32Array(a.slice().buffer);
+  const words = (a: Values) => (a instanceof Float32Array ? new Uint32Array(a.slice().buffer) : a);
   const [was, is] = [words(expected), words(actual)];
   const i = was.findIndex((word, at) => word !== is[at]);
   expect(`${what} ${i} of ${is.length}: ${is[i]}`).toBe(`${what} ${i} of ${was.length}: ${was[i]}`);
@@ -42,10 +43,27 @@ function expectSameAsPlain(codebook: Float32Array, values: Float32Array, blockSi
   expectSame(codec.encode(values, absmax, blockSize), wanted.codes, 'code');
   const decoded = codec.decode(wanted.codes, wanted.absmax, blockSize, values.length);
   expectSame(oneNaN(decoded), oneNaN(wanted.decoded), 'value');
+  expectHalvesSameAsPlain(codec, wanted, blockSize);
   const once = codec.quantize(tensor('f32', [values.length], values), blockSize);
   expectSame(once!.absmax, wanted.absmax, 'absmax at once');
   expectSame(once!.codes, wanted.codes, 'code at once');
 }
+
+/** Values rounded to 16 bits on their way are those that were decoded to f32 and then rounded. */
+function expectHalvesSameAsPlain(codec: CodebookCodec, wanted: ReturnType<typeof plain>, blockSize: number) {
+  const { codes, absmax, decoded } = wanted;
+  for (const dtype of ['f16', 'bf16'] as const) {
+    const infinity = dtype === 'f16' ? 0x7c00 : 0x7f80;
+    const same = (bits: Uint16Array) => bits.map((half) => ((half & 0x7fff) > infinity ? 0x7fff : half));
+    const rounded = dtype === 'f16' ? plainF32ToF16(decoded) : plainF32ToBf16(decoded);
+    const found = codec.decodeAs(dtype, codes, absmax, blockSize, decoded.length);
+    expectSame(same(found), same(rounded), dtype);
+  }
+}
+
+// One value at a time, the functions that the kernels are held to in @qlora/tensor.
+const plainF32ToF16 = (values: Float32Array) => Uint16Array.from(values, f32ToF16);
+const plainF32ToBf16 = (values: Float32Array) => Uint16Array.from(values, f32ToBf16);
 
 const floats = new Float32Array(1);
 const words = new Uint32Array(floats.buffer);
@@ -291,7 +309,10 @@ describe('without WebAssembly, or where a page forbids to compile it', () => {
       const codec = codebookCodec('test', book);
       expect(quantized).toEqual(codec.quantize(tensor('f32', [list.length], list), 64));
       const values = dequantize(quantized, list.length);
-      expect(values).toEqual(codec.decode(quantized.codes, quantized.absmax, 64, list.length));
+      const { codes, absmax } = quantized;
+      expect(values).toEqual(codec.decode(codes, absmax, 64, list.length));
+      const bits = dequantize(quantized, list.length, { dtype: 'f16' });
+      expect(bits).toEqual(codec.decodeAs('f16', codes, absmax, 64, list.length));
     }
   });
 });

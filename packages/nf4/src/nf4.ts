@@ -1,15 +1,19 @@
 // NF4 (Dettmers et al. 2023, appendix E): 16 values that split a normal distribution into slices of equal mass, with an
 // exact zero. The constants are those of bitsandbytes (functional.py, get_4bit_type).
-import {
-  type BlockOptions,
-  codebookCodec,
-  dequantizeBlocks,
-  type QuantizedBlocks,
-  quantizeBlocks,
-} from './codebook';
+import type {
+  BlockOptions,
+  DequantizeOptions,
+  FloatArrayOf,
+  FloatDType,
+  FloatValues,
+  QuantizedBlocks,
+} from './blocks';
+import { codebookCodec } from './codebook';
+import { dequantizeBlocks } from './codebook-decode';
+import { encoderOf, quantizeBlocks } from './codebook-encode';
 
 /** The 16 values of NF4, by code. */
-export const NF4_CODEBOOK: Float32Array = Float32Array.of(
+export const NF4_CODEBOOK: Float32Array = /* @__PURE__ */ Float32Array.of(
   -1.0,
   -0.6961928009986877,
   -0.5250730514526367,
@@ -28,31 +32,41 @@ export const NF4_CODEBOOK: Float32Array = Float32Array.of(
   1.0,
 );
 
-/** The codec behind {@link quantizeNf4}, for strategies and containers. */
+/** The codec of {@link quantizeNf4} and {@link dequantizeNf4}, for strategies and containers. */
 export const nf4 = /* @__PURE__ */ codebookCodec('nf4', NF4_CODEBOOK);
+
+const encoder = /* @__PURE__ */ encoderOf('nf4', NF4_CODEBOOK);
 
 /**
  * Quantizes values to NF4.
  *
- * @param values any number of values; blocks run over them in order, the last one may be short.
- * @throws QloraError for a block size that is no power of two from 32 to 4096.
+ * A decoded value is off by at most 0.152 of its block's absmax: half the widest gap of the codebook, 1 − 0.6962. (Of blocks
+ * whose absmax is below 1e-38, the least that bitsandbytes divides by, more may be lost, up to all.)
+ *
+ * @param values any number of them, f32, f16 or bf16; blocks run over them in order, the last one may be short.
+ * @throws QloraError for a block size that is no power of two from 32 to 4096, or values that are no floats.
  * @example
  * const { codes, absmax } = quantizeNf4(weights, { blockSize: 64 });
+ * const same = quantizeNf4({ dtype: 'bf16', data: bits }, { blockSize: 64 });
  */
-export function quantizeNf4(values: Float32Array, options?: BlockOptions): QuantizedBlocks {
-  return quantizeBlocks(nf4, values, options);
+export function quantizeNf4(values: FloatValues, options?: BlockOptions): QuantizedBlocks {
+  return quantizeBlocks(encoder, values, options);
 }
 
 /**
- * The values that NF4 codes stand for: codebook[code] × absmax of the block, in f32.
+ * The values that NF4 codes stand for: codebook[code] × absmax of the block, in f32, or that rounded once to f16 or bf16
+ * (raw bits in a Uint16Array).
  *
  * @param count how many values there were (the codes alone do not say whether it was odd).
  * @throws QloraError if there are too few codes or scales.
+ * @example
+ * const weights = dequantizeNf4({ codes, absmax }, count);
+ * const bits = dequantizeNf4({ codes, absmax }, count, { dtype: 'bf16' });
  */
-export function dequantizeNf4(
+export function dequantizeNf4<D extends FloatDType = 'f32'>(
   quantized: QuantizedBlocks,
   count: number,
-  options?: BlockOptions,
-): Float32Array {
-  return dequantizeBlocks(nf4, quantized, count, options);
+  options?: DequantizeOptions<D>,
+): FloatArrayOf<D> {
+  return dequantizeBlocks('nf4', NF4_CODEBOOK, quantized, count, options);
 }

@@ -13,6 +13,12 @@ export interface LinearInfo {
   readonly outFeatures: number;
 }
 
+/** Some rows of a weight: `count` from `start` on. */
+export interface RowRange {
+  readonly start: number;
+  readonly count: number;
+}
+
 /** An adapter in the slot of one linear layer, on a backend. */
 export interface Adapter {
   /** What training may change. */
@@ -48,6 +54,14 @@ export interface AdapterMethod<C> {
   ): Adapter;
   /** Throws a QloraError unless stored tensors fit the layer: every part there, every shape right. */
   validate(config: C, linear: LinearInfo, tensors: ReadonlyMap<string, Tensor>): void;
-  /** ΔW [out, in] of stored tensors, in f32. Merging adds it. */
-  deltaWeight(config: C, linear: LinearInfo, tensors: ReadonlyMap<string, Tensor>): Float32Array;
+  /**
+   * ΔW [out, in] of stored tensors, in f32. Merging adds it.
+   * @param rows some of its rows, for a weight that is merged in parts. Default: all.
+   */
+  deltaWeight(
+    config: C,
+    linear: LinearInfo,
+    tensors: ReadonlyMap<string, Tensor>,
+    rows?: RowRange,
+  ): Float32Array;
 }

@@ -40,17 +40,17 @@ export const lora: AdapterMethod<LoraConfig> = {
     factors(config, layer, tensors);
   },
 
-  deltaWeight(config, layer, tensors) {
+  deltaWeight(config, layer, tensors, rows = { start: 0, count: layer.outFeatures }) {
     const { a, b } = factors(config, layer, tensors);
     const { rank } = config;
-    const { inFeatures, outFeatures } = layer;
+    const { inFeatures } = layer;
     const scaling = loraScaling(config);
-    const delta = new Float32Array(outFeatures * inFeatures);
+    const delta = new Float32Array(rows.count * inFeatures);
     const row = new Float64Array(inFeatures);
-    for (let o = 0; o < outFeatures; o++) {
+    for (let o = 0; o < rows.count; o++) {
       row.fill(0);
       for (let r = 0; r < rank; r++) {
-        const factor = b[o * rank + r]!;
+        const factor = b[(rows.start + o) * rank + r]!;
         for (let i = 0; i < inFeatures; i++) row[i]! += factor * a[r * inFeatures + i]!;
       }
       for (let i = 0; i < inFeatures; i++) delta[o * inFeatures + i] = row[i]! * scaling;

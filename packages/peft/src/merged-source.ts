@@ -1,6 +1,14 @@
 // Merging as a source over a source: each weight that the adapter knows is read, gets ΔW added in f32, and goes on. One
 // tensor is in memory at a time, whatever the size of the model.
-import { cast, fromFloat32, isFloat, QloraError, type TensorSource, toFloat32 } from '@qlora/tensor';
+import {
+  cast,
+  fromFloat32,
+  isFloat,
+  QloraError,
+  readRange,
+  type TensorSource,
+  toFloat32,
+} from '@qlora/tensor';
 import type { StoredAdapter } from './adapter-file';
 import { checkModule } from './check-adapter';
 
@@ -55,6 +63,24 @@ export function mergedSource(
       const weight = toFloat32(tensor);
       for (let i = 0; i < delta.length; i++) delta[i]! += weight[i]!;
       return fromFloat32(typeOf(tensor.dtype), tensor.shape, delta);
+    },
+    async readRange(name, start, count) {
+      const layer = modules.get(name);
+      if (!layer) {
+        const part = await readRange(base, name, start, count);
+        return cast(part, typeOf(part.dtype));
+      }
+      // Whole rows: the first and the last one may be needed in part.
+      const { inFeatures } = layer;
+      const first = Math.floor(start / inFeatures);
+      const rows = { start: first, count: Math.ceil((start + count) / inFeatures) - first };
+      const part = await readRange(base, name, start, count);
+      const delta = adapter.method
+        .deltaWeight(adapter.config, layer, adapter.modules.get(layer.name) ?? new Map(), rows)
+        .subarray(start - first * inFeatures, start - first * inFeatures + count);
+      const weight = toFloat32(part);
+      for (let i = 0; i < count; i++) delta[i]! += weight[i]!;
+      return fromFloat32(typeOf(part.dtype), [count], delta);
     },
     close: () => base.close(),
   };

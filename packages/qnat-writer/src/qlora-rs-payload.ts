@@ -5,6 +5,7 @@
 // What comes out is what the crate itself computes, its faults included, because a model was trained with that: its zero
 // points move the values of a block by −min although its codes were made without moving them. One fault is not kept: in
 // blocks of an odd length it begins to read each block half a byte too early.
+import { simpleDoubleDequantize } from '@qlora/double-quant';
 import type { QuantizedInfo, QuantizedTensor } from '@qlora/quant-strategies';
 import { viewAs } from '@qlora/tensor';
 
@@ -55,7 +56,10 @@ export function quantizedOf(payload: Payload, info: QuantizedInfo, data: Uint8Ar
   // Version 1: scales, zero points, 8-bit scales. Version 2: scales or 8-bit scales, zero points.
   const plain = version === 1 || !doubleQuant ? floats(blocks) : undefined;
   let zeros = zeroPoints && version === 1 ? floats(blocks) : undefined;
-  const restored = doubleQuant && blocks > 0 ? restore(take(blocks), floats(1)[0] ?? 0) : undefined;
+  const restored =
+    doubleQuant && blocks > 0
+      ? simpleDoubleDequantize({ codes: take(blocks), factors: floats(1), blockSize: blocks })
+      : undefined;
   if (zeroPoints && version === 2) zeros = floats(blocks);
   const scales = restored ?? plain ?? new Float32Array(0);
   return {
@@ -64,11 +68,6 @@ export function quantizedOf(payload: Payload, info: QuantizedInfo, data: Uint8Ar
     scales: { kind: 'plain', values: scales },
     ...(zeros ? { zeroPoints: zeros.map((zero, i) => zero * (scales[i] ?? 0)) } : {}),
   };
-}
-
-/** (code − 128) · factor, as the crate's dequantize_double_scales. */
-function restore(codes: Uint8Array, factor: number): Float32Array {
-  return Float32Array.from(codes, (code) => (code - 128) * factor);
 }
 
 /** Lets blocks of an odd length share bytes, as codes of a flattened tensor do; others do not need it. */

@@ -5,7 +5,8 @@ import type { DType, Shape, Tensor } from '@qlora/tensor';
 
 /**
  * A 4-bit codebook codec. Values are grouped in blocks of `blockSize` consecutive elements (the last one may be
- * short), each with one scale (its absmax): code = nearest codebook entry to value / scale.
+ * short), each with one scale (its absmax): code = nearest codebook entry to value / scale. `codecCases` of
+ * `@qlora/quant-strategies/testing` holds a codec to all that is said here.
  */
 export interface Codec {
   /** The scheme's name in files and options: `nf4`. */
@@ -18,7 +19,10 @@ export interface Codec {
   absmax(values: Float32Array, blockSize: number): Float32Array;
   /** Codes of the values, two to a byte, the first in the high nibble; an odd count is padded with the code of 0. */
   encode(values: Float32Array, scales: Float32Array, blockSize: number): Uint8Array;
-  /** The values that codes stand for: codebook[code] × scale. */
+  /**
+   * The values that codes stand for: codebook[code] × scale.
+   * @throws QloraError if there are too few codes or scales for `count` values.
+   */
   decode(codes: Uint8Array, scales: Float32Array, blockSize: number, count: number): Float32Array;
   /**
    * Scales and codes of a whole tensor, the same as {@link absmax} and {@link encode} of its values in f32, for a codec that
@@ -64,12 +68,33 @@ export interface StrategyOptions {
   readonly axis?: number;
   /** The tensor's name, for messages. */
   readonly name?: string;
+  /** Index of the first value, for messages, where the tensor is a part of a larger one. Default 0. */
+  readonly start?: number;
 }
 
-/** Lays scales over a tensor and calls a codec. */
+/**
+ * Lays scales over a tensor and calls a codec. `strategyCases` of `@qlora/quant-strategies/testing` holds a strategy to
+ * all that is said here.
+ */
 export interface QuantStrategy {
   readonly name: string;
+  /**
+   * @throws QloraError for values that are not finite, with the tensor's name and the value's index, and for tensors of
+   * integers.
+   */
   quantize(tensor: Tensor, codec: Codec, options?: StrategyOptions): QuantizedTensor;
-  /** f32 values in the tensor's row-major order. */
+  /**
+   * f32 values in the tensor's row-major order.
+   * @throws QloraError if codes, scales or zero points are not as many as the shape needs.
+   */
   dequantize(quantized: QuantizedTensor, codec: Codec): Float32Array;
+  /**
+   * The number of consecutive row-major values after which a tensor of this shape can be cut, again and again: the parts
+   * quantized one by one, without double quantization, and put one after the other (codes, scales, zero points) are the
+   * tensor quantized whole, and all else that a part says of itself the whole says too. Codes of a unit fill whole bytes.
+   *
+   * A part of whole rows of the first axis is quantized as [rows, …the other axes], any other part as one axis.
+   * @returns undefined for a tensor that cannot be cut; a strategy without this method cuts none.
+   */
+  unit?(shape: Shape, options?: StrategyOptions): number | undefined;
 }

@@ -1,8 +1,10 @@
 // Quantization strategies and QuantizedTensor, over the codecs of `@qlora/nf4` and the double quantization of
 // `@qlora/double-quant`.
-export { checkFinite, scalesOf } from './blocks';
+export { blockUnit, checkFinite, checkSizes, finiteValues, packScales, scalesOf } from './blocks';
 export * from './blockwise';
 export * from './contract';
+export * from './error-analysis';
+export * from './parts';
 export * from './per-channel';
 export * from './quantize';
 export * from './registry';

@@ -1,7 +1,8 @@
 // Sources of which some tensors are in 4 bits. Checkpoint formats offer their quantized tensors this way, and
 // `quantizingSource` makes one of any dense source, one tensor at a time.
-import { type DType, QloraError, type Shape, type TensorSource } from '@qlora/tensor';
+import { type DType, QloraError, readRange, type Shape, type TensorSource } from '@qlora/tensor';
 import type { QuantizedTensor } from './contract';
+import { type InPartsOptions, quantizeInParts } from './parts';
 import { dequantizeToTensor, type QuantizationConfig, quantizationConfig, quantizeTensor } from './quantize';
 
 /** What is known of a quantized tensor before it is read. */
@@ -34,14 +35,17 @@ export function isQuantizedSource(source: TensorSource): source is QuantizedSour
 }
 
 /**
- * A source that quantizes some tensors of another one as they are read.
+ * A source that quantizes some tensors of another one as they are read. Of a source that can be read in parts, a few parts
+ * are in memory at a time.
  *
  * @param names which tensors to quantize; each must be there.
+ * @param how where parts are quantized, and how many at a time. Default: here, one.
  */
 export function quantizingSource(
   source: TensorSource,
   names: Iterable<string>,
   options: Partial<QuantizationConfig> = {},
+  how: Pick<InPartsOptions, 'encode' | 'concurrency'> = {},
 ): QuantizedSource {
   const { scheme, strategy, blockSize, doubleQuant } = quantizationConfig(options);
   const infos = new Map(source.tensors.map((info) => [info.name, info]));
@@ -66,16 +70,13 @@ export function quantizingSource(
     tensors: source.tensors.map((info) => (quantized.has(info.name) ? { ...info, dtype: 'f32' } : info)),
     quantized,
     async readQuantized(name) {
-      if (!quantized.has(name))
+      const info = infos.get(name);
+      if (!info || !quantized.has(name))
         throw new QloraError({ what: `tensor "${name}" is not quantized`, where: source.label });
-      const tensor = await source.read(name);
-      return quantizeTensor(tensor, {
-        scheme,
-        strategy,
-        blockSize,
-        doubleQuant,
-        name: `${source.label}: ${name}`,
-      });
+      const config = { scheme, strategy, blockSize, doubleQuant, name: `${source.label}: ${name}` };
+      if (!source.readRange) return quantizeTensor(await source.read(name), config);
+      const read = (start: number, count: number) => readRange(source, name, start, count);
+      return quantizeInParts({ shape: info.shape, dtype: info.dtype, read }, { ...config, ...how });
     },
     async read(name) {
       return quantized.has(name)

@@ -4,6 +4,8 @@ import {
   type ByteSink,
   byteLength,
   bytesOf,
+  elementCount,
+  elementSize,
   QloraError,
   type TensorInfo,
   type TensorSink,
@@ -31,7 +33,7 @@ export async function safetensorsSink(
   bytes: ByteSink,
   tensors: readonly TensorInfo[],
   options: SafetensorsOptions = {},
-): Promise<TensorSink> {
+): Promise<TensorSink & Required<Pick<TensorSink, 'writeRange'>>> {
   const { metadata = new Map(), late = new Set<string>() } = options;
   const encoder = new TextEncoder();
   const order = [...tensors].sort(
@@ -45,7 +47,8 @@ export async function safetensorsSink(
     throw new QloraError({ what: 'two tensors have the same name', where: bytes.label });
   }
   const lateBytes = new Map<string, Uint8Array>();
-  const pending = new Set(infos.keys());
+  // Values that are still to come, by tensor.
+  const pending = new Map(order.map(({ name, shape }) => [name, elementCount(shape)]));
 
   /** The header with the late tensors' lengths as they are, or at their bound. */
   const layout = () => {
@@ -66,15 +69,18 @@ export async function safetensorsSink(
   const { offsets, json } = layout();
   const headerLength = Math.ceil(json.length / 8) * 8;
 
+  const announced = (name: string): TensorInfo => {
+    const info = infos.get(name);
+    if (info && pending.has(name)) return info;
+    throw new QloraError({
+      what: info ? 'is written twice' : 'was not announced',
+      where: [bytes.label, name],
+    });
+  };
+
   return {
     async write(name, tensor) {
-      const info = infos.get(name);
-      if (!info || !pending.has(name)) {
-        throw new QloraError({
-          what: info ? 'is written twice' : 'was not announced',
-          where: [bytes.label, name],
-        });
-      }
+      const info = announced(name);
       const data = bytesOf(tensor.data);
       const isLate = late.has(name);
       const bound = byteLength(info.dtype, info.shape);
@@ -90,10 +96,29 @@ export async function safetensorsSink(
       if (isLate) lateBytes.set(name, data);
       else await bytes.write(8 + headerLength + (offsets.get(name) ?? 0), data);
     },
+    async writeRange(name, start, values) {
+      const info = announced(name);
+      const total = elementCount(info.shape);
+      const left = pending.get(name) ?? 0;
+      const count = values.data.length;
+      const fits = Number.isSafeInteger(start) && start >= 0 && start + count <= total && count <= left;
+      if (values.dtype !== info.dtype || late.has(name) || !fits) {
+        throw new QloraError({
+          what: `${count} ${values.dtype} values came for place ${start}, where ${left} of ${total} in ${info.dtype} were missing`,
+          where: [bytes.label, name],
+          fix: late.has(name) ? 'a tensor of unknown length is written whole' : 'write each value once',
+        });
+      }
+      const at = 8 + headerLength + (offsets.get(name) ?? 0) + start * elementSize(info.dtype);
+      // Counted before the write, since other parts may come while it goes on.
+      if (count === left) pending.delete(name);
+      else pending.set(name, left - count);
+      await bytes.write(at, bytesOf(values.data));
+    },
     async finish() {
       if (pending.size > 0) {
         throw new QloraError({
-          what: `${pending.size} announced tensors were not written: ${[...pending][0]}, …`,
+          what: `${pending.size} announced tensors were not written: ${[...pending.keys()][0]}, …`,
           where: bytes.label,
         });
       }

@@ -54,7 +54,7 @@ const constructors = {
 } as const;
 
 /** Every {@link DType}. */
-export const DTYPES = Object.keys(constructors) as readonly DType[];
+export const DTYPES = /* @__PURE__ */ Object.keys(constructors) as readonly DType[];
 
 /** Bytes that one element takes. */
 export function elementSize(dtype: DType): number {

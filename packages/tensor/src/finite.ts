@@ -3,7 +3,7 @@ import { allFinite } from '@qlora/kernels';
 import { isFloat } from './dtype';
 import { QloraError } from './error';
 import { bf16ToF32, f16ToF32 } from './half';
-import type { TensorSource } from './stream';
+import { readRange, type TensorSource } from './stream';
 import { isTensor, type Tensor } from './tensor';
 
 // Below this many values a call into WebAssembly costs more than it saves.
@@ -32,15 +32,16 @@ function findNonFinite(tensor: Tensor): number {
 /**
  * Throws unless all values are finite.
  * @param where the file and the tensor, for the message.
+ * @param start index of the first value, where this is a part of a tensor.
  */
-export function requireFinite(tensor: Tensor, where: string | readonly string[]): void {
+export function requireFinite(tensor: Tensor, where: string | readonly string[], start = 0): void {
   if (!isFloat(tensor.dtype)) return;
   const index = firstNonFinite(tensor);
   if (index < 0) return;
   const raw = Number(tensor.data[index]);
   const value = isTensor(tensor, 'f16') ? f16ToF32(raw) : isTensor(tensor, 'bf16') ? bf16ToF32(raw) : raw;
   throw new QloraError({
-    what: `value ${index} is ${value}`,
+    what: `value ${start + index} is ${value}`,
     where,
     fix:
       tensor.dtype === 'f16'
@@ -56,6 +57,11 @@ export function finiteSource<S extends TensorSource>(source: S): S {
     async read(name: string) {
       const tensor = await source.read(name);
       requireFinite(tensor, [source.label, name]);
+      return tensor;
+    },
+    async readRange(name: string, start: number, count: number) {
+      const tensor = await readRange(source, name, start, count);
+      requireFinite(tensor, [source.label, name], start);
       return tensor;
     },
   };

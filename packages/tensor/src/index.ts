@@ -1,5 +1,6 @@
 // Tensor storage and the contracts that carry tensors. Nothing here touches a file system.
 export * from './bytes';
+export * from './conversion';
 export * from './dtype';
 export * from './error';
 export * from './finite';

@@ -1,9 +1,9 @@
 // The contracts that carry models: named tensors in, named tensors out, one at a time. Neither side ever holds a
 // whole model. Sources compose: a merge, a dequantization or a rename is a source over a source.
 
-import type { DType } from './dtype';
+import type { DType, HostArray } from './dtype';
 import { QloraError } from './error';
-import type { Shape, Tensor } from './tensor';
+import { elementCount, type Shape, type Tensor } from './tensor';
 
 /** What is known of a tensor before it is read. */
 export interface TensorInfo {
@@ -22,6 +22,11 @@ export interface TensorSource {
   readonly label: string;
   /** @throws QloraError if no tensor has that name or its data cannot be read. */
   read(name: string): Promise<Tensor>;
+  /**
+   * `count` values from `start` on, in row-major order, as a tensor of one axis: for what need not be in memory whole. Left
+   * out by sources that have nothing better than {@link read}; call {@link readRange}, which knows that.
+   */
+  readRange?(name: string, start: number, count: number): Promise<Tensor>;
   close(): Promise<void>;
 }
 
@@ -31,6 +36,11 @@ export interface TensorSource {
  */
 export interface TensorSink {
   write(name: string, tensor: Tensor): Promise<void>;
+  /**
+   * A part of a tensor: values from `start` on, in row-major order. Parts may come in any order; the tensor is written when
+   * they add up to it. Left out by sinks that take whole tensors only.
+   */
+  writeRange?(name: string, start: number, values: Tensor): Promise<void>;
   /** @throws QloraError if an announced tensor was not written. */
   finish(): Promise<void>;
   /** Removes what was written so far. Harmless after `finish`. */
@@ -49,6 +59,41 @@ export function findTensor(source: TensorSource, name: string): TensorInfo {
   });
 }
 
+/** Throws unless `count` values from `start` on lie inside the tensor. */
+export function checkElements(info: TensorInfo, start: number, count: number, label: string): void {
+  const total = elementCount(info.shape);
+  const whole = Number.isSafeInteger(start) && Number.isSafeInteger(count) && start >= 0 && count >= 0;
+  if (whole && start + count <= total) return;
+  throw new QloraError({
+    what: `values ${start} to ${start + count} were asked for, it has ${total}`,
+    where: [label, info.name],
+  });
+}
+
+/**
+ * `count` values of a tensor from `start` on, as a tensor of one axis. A source that cannot read parts is read whole, so
+ * take large parts of it (see {@link TensorSource.readRange}).
+ */
+export async function readRange(
+  source: TensorSource,
+  name: string,
+  start: number,
+  count: number,
+): Promise<Tensor> {
+  checkElements(findTensor(source, name), start, count, source.label);
+  if (source.readRange) return source.readRange(name, start, count);
+  return flatRange(await source.read(name), start, count);
+}
+
+/** Values of a tensor that is in memory, from `start` on, as a tensor of one axis; a view. */
+export function flatRange(tensor: Tensor, start: number, count: number): Tensor {
+  return {
+    dtype: tensor.dtype,
+    shape: [count],
+    data: tensor.data.subarray(start, start + count) as HostArray,
+  };
+}
+
 /** A source over tensors that are in memory already. */
 export function memorySource(
   tensors: Iterable<readonly [string, Tensor]>,
@@ -61,6 +106,9 @@ export function memorySource(
     tensors: [...map].map(([name, { dtype, shape }]) => ({ name, dtype, shape })),
     async read(name) {
       return map.get(name) ?? (findTensor(source, name) as never);
+    },
+    async readRange(name, start, count) {
+      return flatRange(await source.read(name), start, count);
     },
     async close() {},
   };

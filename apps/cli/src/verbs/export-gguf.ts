@@ -1,11 +1,14 @@
 // qlora export gguf: a file that llama.cpp runs.
 import { basename, resolve } from 'node:path';
+import { taskPool } from '@qlora/convert/node';
 import { type GgufExport, type GgufType, exportGguf as writeGguf } from '@qlora/gguf-writer';
 import { linearLayers } from '@qlora/models';
 import { openCheckpoint } from '@qlora/models/node';
 import { checkAdapter, mergedSource } from '@qlora/peft';
 import { loadAdapter } from '@qlora/peft/node';
+import { byteLength, type TensorSource } from '@qlora/tensor';
 import { fileSink } from '@qlora/tensor/node';
+import { byteProgress } from '../byte-progress';
 import { checkOutFile } from '../output';
 import type { Reporter } from '../reporter';
 
@@ -16,6 +19,8 @@ export interface ExportGgufOptions {
   readonly type: GgufType;
   /** Replace a GGUF file that is there. Default false. */
   readonly overwrite?: boolean;
+  /** Threads that encode. Default: one a core. */
+  readonly threads?: number | undefined;
 }
 
 /** Writes a GGUF file of a checkpoint, an adapter merged in if one is named. */
@@ -30,7 +35,8 @@ export async function exportGguf(
   try {
     if (adapter) checkAdapter(adapter, linearLayers(checkpoint));
     const source = adapter ? mergedSource(checkpoint.source, adapter, { dtype: 'f32' }) : checkpoint.source;
-    let progress: ReturnType<Reporter['progress']> | undefined;
+    const progress = byteProgress('exporting', reporter);
+    const pool = taskPool({ threads: options.threads, bytes: sourceBytes(source) });
     const result = await writeGguf(
       {
         source,
@@ -38,14 +44,13 @@ export async function exportGguf(
         tokenizer: checkpoint.tokenizerFiles,
         type: options.type,
         name: basename(resolve(folder)),
-        onTensor(_, index, total) {
-          progress ??= reporter.progress('exporting', total);
-          progress.update(index + 1);
-        },
+        run: pool.run,
+        slots: pool.slots,
+        onProgress: progress.update,
       },
       await fileSink(options.out),
-    );
-    progress?.stop();
+    ).finally(() => pool.close());
+    progress.stop();
     for (const { name, type, reason } of result.fallbacks) reporter.warn(`${name} is ${type}: ${reason}`);
     for (const warning of result.warnings) reporter.warn(warning);
     reporter.event('exported', { out: options.out, type: options.type, ...result });
@@ -55,4 +60,8 @@ export async function exportGguf(
   } finally {
     await checkpoint.close();
   }
+}
+
+function sourceBytes({ tensors }: TensorSource): number {
+  return tensors.reduce((sum, { dtype, shape }) => sum + byteLength(dtype, shape), 0);
 }

@@ -1,23 +1,21 @@
 // qlora quantize: a checkpoint with its linear layers in 4 bits, for transformers with bitsandbytes.
-import { isQuantized, quantizedWeights } from '@qlora/models';
-import { openCheckpoint, writeQuantizedCheckpoint } from '@qlora/models/node';
-import { QloraError } from '@qlora/tensor';
-import { folderBytes } from '../folder-size';
-import { checkOutFolder } from '../output';
+import { quantizeFolder } from '@qlora/convert/node';
+import { convertFolder, type FolderFlags } from '../convert-folder';
 import { bytes, type Reporter } from '../reporter';
 
 /** Options of {@link quantize}. */
-export interface QuantizeOptions {
-  readonly out: string;
+export interface QuantizeOptions extends FolderFlags {
   readonly scheme: string;
   readonly blockSize: number;
   readonly doubleQuant: boolean;
-  readonly overwrite: boolean;
+  readonly skipModules?: readonly string[];
 }
 
 /** Result of {@link quantize}. */
 export interface QuantizeResult {
   readonly out: string;
+  /** False for a share: the folder has no name yet. */
+  readonly complete: boolean;
   readonly weightBytesBefore: number;
   readonly weightBytesAfter: number;
 }
@@ -28,42 +26,25 @@ export async function quantize(
   options: QuantizeOptions,
   reporter: Reporter,
 ): Promise<QuantizeResult> {
-  await checkOutFolder(options.out, {
-    overwrite: options.overwrite,
-    marker: 'config.json',
-    inputs: [model],
-  });
-  const checkpoint = await openCheckpoint(model);
-  try {
-    if (isQuantized(checkpoint)) {
-      throw new QloraError({
-        what: 'is in 4 bits already',
-        where: model,
-        fix: 'name a checkpoint in f32, f16 or bf16',
-      });
-    }
-    const { scheme, blockSize, doubleQuant, out, overwrite } = options;
-    const weights = quantizedWeights(checkpoint, { scheme, blockSize, doubleQuant });
-    let progress: ReturnType<Reporter['progress']> | undefined;
-    await writeQuantizedCheckpoint(out, checkpoint, weights, {
-      overwrite,
-      onTensor(_, index, total) {
-        progress ??= reporter.progress('quantizing', total);
-        progress.update(index + 1);
-      },
-    });
-    progress?.stop();
-  } finally {
-    await checkpoint.close();
-  }
-  const result = {
-    out: options.out,
-    weightBytesBefore: await folderBytes(model, '.safetensors'),
-    weightBytesAfter: await folderBytes(options.out, '.safetensors'),
-  };
-  reporter.event('quantized', result);
-  reporter.say(
-    `${model}: ${bytes(result.weightBytesBefore)} → ${options.out}: ${bytes(result.weightBytesAfter)}`,
+  const { scheme, blockSize, doubleQuant, skipModules = [], out } = options;
+  const done = await convertFolder('quantizing', [model], options, reporter, (how) =>
+    quantizeFolder(model, out, { ...how, scheme, blockSize, doubleQuant, skipModules }),
   );
+  const { linear, bytesBefore, bytesAfter, complete } = done;
+  const result = { out, complete, weightBytesBefore: bytesBefore, weightBytesAfter: bytesAfter };
+  const unknown = linear.dense.filter(({ reason }) => reason === 'unknown').map(({ name }) => name);
+  if (unknown.length > 0) {
+    const some = unknown.slice(0, 3).join(', ');
+    reporter.warn(
+      `${unknown.length} matrices stay as they are, since nothing tells whether they are linear layers: ${some}${unknown.length > 3 ? ', …' : ''}`,
+    );
+  }
+  reporter.event('quantized', { ...result, quantized: linear.weights.length, files: done.files });
+  if (complete) {
+    reporter.say(`${model}: ${bytes(bytesBefore)} → ${out}: ${bytes(bytesAfter)}`);
+    reporter.say(
+      `${linear.weights.length} weights in ${scheme}, in ${done.files} file${done.files === 1 ? '' : 's'}`,
+    );
+  }
   return result;
 }

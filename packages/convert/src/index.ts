@@ -1,0 +1,9 @@
+// Checkpoints of any size, converted range by range: what becomes of each tensor, and how a range is computed. What touches
+// files and threads is in `@qlora/convert/node`.
+export * from './copy';
+export * from './items';
+export * from './linear-weights';
+export * from './merge';
+export * from './quantize';
+export * from './tasks';
+export * from './transposed';

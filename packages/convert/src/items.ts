@@ -1,0 +1,55 @@
+// All tensors of a model as items: what `quantize` and `merge` make of each.
+import type { LinearInfo, StoredAdapter } from '@qlora/peft';
+import {
+  byteLength,
+  type ConversionItem,
+  elementCount,
+  isFloat,
+  type TensorInfo,
+  type TensorSource,
+} from '@qlora/tensor';
+import { copyItem } from './copy';
+import type { LinearWeights } from './linear-weights';
+import { mergeItem } from './merge';
+import { type BlockwiseConfig, quantizeItem } from './quantize';
+import { transposedInfo, transposedSource } from './transposed';
+
+/** An item for each tensor of the source: linear weights quantized, the others as they are. */
+export function quantizedItems(
+  source: TensorSource,
+  linear: Pick<LinearWeights, 'weights'>,
+  config: BlockwiseConfig,
+): ConversionItem[] {
+  const chosen = new Map(linear.weights.map((weight) => [weight.name, weight]));
+  return source.tensors.map((info) => {
+    const weight = chosen.get(info.name);
+    if (!weight) return copyItem(source, info);
+    if (!weight.transposed) return quantizeItem(source, info, config);
+    const turned = transposedSource(source, info.name);
+    // Read whole at once: the view has no ranges.
+    return {
+      ...quantizeItem(turned, transposedInfo(info), config),
+      unit: Math.max(1, elementCount(info.shape)),
+    };
+  });
+}
+
+/** Bytes that an item's outputs take, states at their upper bound. */
+export function outputBytes(item: ConversionItem): number {
+  return item.outputs.reduce((sum, { dtype, shape }: TensorInfo) => sum + byteLength(dtype, shape), 0);
+}
+
+/** An item for each tensor: with ΔW where the adapter has one, else as it is, in `dtype`. */
+export function mergedItems(
+  source: TensorSource,
+  adapter: StoredAdapter | undefined,
+  layers: ReadonlyMap<string, LinearInfo>,
+  dtype: 'f32' | 'f16' | 'bf16',
+): ConversionItem[] {
+  return source.tensors.map((info) => {
+    const module = info.name.replace(/\.weight$/, '');
+    const layer = adapter?.modules.has(module) ? layers.get(module) : undefined;
+    if (adapter && layer && isFloat(info.dtype)) return mergeItem(source, info, adapter, layer, dtype);
+    return copyItem(source, info, dtype);
+  });
+}

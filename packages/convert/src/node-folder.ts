@@ -1,0 +1,126 @@
+// Any Hugging Face model folder: its config, its weights, and what else lies there. Nothing here knows an architecture, so
+// models that cannot be computed with can be converted all the same.
+import { createHash } from 'node:crypto';
+import { chmod, copyFile, readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isQuantizedSource } from '@qlora/quant-strategies';
+import { bitsandbytesSource, parseQuantizationConfig } from '@qlora/safetensors';
+import { openSafetensorsFolder } from '@qlora/safetensors/node';
+import { type ByteSource, QloraError, type TensorSource } from '@qlora/tensor';
+import { fileSource, ioError } from '@qlora/tensor/node';
+
+/** An open model folder. */
+export interface ModelFolder {
+  readonly path: string;
+  /** config.json as it is. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Its weights: dense, or a `QuantizedSource` where config.json says that they are in 4 bits. */
+  readonly source: TensorSource;
+  /** Whether there are weights in 4 bits. */
+  readonly quantized: boolean;
+  close(): Promise<void>;
+}
+
+/** Looks at a folder before anything is written, and throws to refuse it. */
+export type CheckFolder = (model: ModelFolder) => void;
+
+const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
+
+/**
+ * Opens a model folder.
+ * @throws QloraError if config.json or the weights are missing or broken, or hold types that cannot be converted.
+ */
+export async function openModelFolder(path: string): Promise<ModelFolder> {
+  const config = await readConfig(path);
+  const quantization = parseQuantizationConfig(config.quantization_config, join(path, 'config.json'));
+  const plain = await openSafetensorsFolder(path);
+  try {
+    const { unreadable } = plain as { unreadable?: ReadonlyMap<string, string> };
+    for (const [name, dtype] of unreadable ?? []) {
+      throw new QloraError({
+        what: `is ${dtype}, which cannot be converted`,
+        where: [path, name],
+        fix: 'name a checkpoint in F32, F16 or BF16',
+      });
+    }
+    const source = quantization ? await bitsandbytesSource(plain) : plain;
+    const quantized = isQuantizedSource(source) && source.quantized.size > 0;
+    return { path, config, source, quantized, close: () => plain.close() };
+  } catch (error) {
+    await plain.close();
+    throw error;
+  }
+}
+
+async function readConfig(path: string): Promise<Record<string, unknown>> {
+  const folder = await stat(path).catch((cause) => {
+    throw ioError(path, cause);
+  });
+  if (!folder.isDirectory()) {
+    throw new QloraError({
+      what: 'is no folder',
+      where: path,
+      fix: 'name the folder of a Hugging Face checkpoint',
+    });
+  }
+  const file = join(path, 'config.json');
+  const info = await stat(file).catch((cause) => {
+    throw ioError(file, cause);
+  });
+  if (info.size > MAX_CONFIG_BYTES)
+    throw new QloraError({ what: `is ${info.size} bytes, too large for a config.json`, where: file });
+  let json: unknown;
+  try {
+    json = JSON.parse(await readFile(file, 'utf8'));
+  } catch (cause) {
+    throw new QloraError({ what: `is no JSON: ${(cause as Error).message}`, where: file, cause });
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw new QloraError({ what: 'is no JSON object', where: file });
+  return json as Record<string, unknown>;
+}
+
+// What belongs to a model beside its weights: configs, tokenizers, chat templates, code, licences.
+const COMPANION = /\.(json|txt|model|jinja|py|tiktoken|md)$|^(LICEN[CS]E|NOTICE)/i;
+const REPLACED = new Set(['config.json', 'model.safetensors.index.json', 'pytorch_model.bin.index.json']);
+const MAX_COMPANION_BYTES = 512 * 1024 * 1024;
+
+/** Copies what lies beside the weights (tokenizer, chat template, generation_config.json …), config.json left out. */
+export async function copyCompanions(from: string, to: string): Promise<void> {
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    const { name } = entry;
+    if (entry.isDirectory() || REPLACED.has(name) || !COMPANION.test(name)) continue;
+    const path = join(from, name);
+    const info = await stat(path).catch(() => undefined);
+    if (!info?.isFile() || info.size > MAX_COMPANION_BYTES) continue;
+    await copyFile(path, join(to, name));
+    // Not the mode: a copy of what may only be read could not be replaced by a later run.
+    await chmod(join(to, name), 0o644);
+  }
+}
+
+const SAMPLES = 16;
+const SAMPLE_BYTES = 4096;
+
+/**
+ * What tells one state of a folder's weights from another without reading them whole: size, beginning, and samples of each
+ * file. The same on every machine that has a copy.
+ */
+export async function weightsFingerprint(folder: string): Promise<Record<string, string>> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.safetensors')).sort();
+  const prints: Record<string, string> = {};
+  for (const name of names) {
+    const file = await fileSource(join(folder, name));
+    prints[name] = await fingerprint(file).finally(() => file.close());
+  }
+  return prints;
+}
+
+async function fingerprint(file: ByteSource): Promise<string> {
+  const hash = createHash('sha256').update(String(file.size));
+  const sample = async (at: number) =>
+    hash.update(await file.read(at, Math.min(SAMPLE_BYTES, file.size - at)));
+  for (let i = 0; i < SAMPLES; i++) await sample(Math.floor((file.size / SAMPLES) * i));
+  await sample(Math.max(0, file.size - SAMPLE_BYTES));
+  return hash.digest('hex').slice(0, 32);
+}

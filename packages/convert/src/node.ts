@@ -1,0 +1,6 @@
+// Converting model folders on disk: `@qlora/convert/node`.
+export * from './node-folder';
+export * from './node-job';
+export * from './node-merge';
+export * from './node-quantize';
+export * from './node-task-pool';
