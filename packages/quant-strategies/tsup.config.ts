@@ -1,3 +1,3 @@
 import { preset } from '@qlora-tooling/tsup';
 
-export default preset();
+export default preset({ entry: ['src/index.ts', 'src/testing/index.ts'] });

@@ -26,6 +26,18 @@ export function watchOthers(pid: number | undefined): () => number | undefined {
   };
 }
 
+/**
+ * The same for work whose processor time is known when it has ended. The function that is returned takes that time in
+ * seconds; what this process took itself is none of the others' either.
+ */
+export function watchOthersBut(): (workSeconds: number) => number | undefined {
+  const before = used(process.pid);
+  return (workSeconds) => {
+    const after = used(process.pid);
+    return before && after && othersBetween(before, { ...after, own: after.own + workSeconds });
+  };
+}
+
 /** Cores that others took between two counts. */
 export function othersBetween(before: Used, after: Used): number {
   const seconds = after.at - before.at;

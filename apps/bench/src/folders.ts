@@ -5,3 +5,7 @@ import { fileURLToPath } from 'node:url';
 export const BENCH_FOLDER = fileURLToPath(new URL('..', import.meta.url));
 /** The drivers of the peers. */
 export const PEERS_FOLDER = fileURLToPath(new URL('../peers/', import.meta.url));
+/** The source of the `qlora` command. */
+export const QLORA_MAIN = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url));
+/** The demo's model, for its tokenizer. */
+export const DEMO_MODEL_FOLDER = fileURLToPath(new URL('../../demo/model/', import.meta.url));

@@ -4,7 +4,7 @@ import pc from 'picocolors';
 import { createProgram } from './program';
 
 // Exits, so that drivers are ended and data is removed; by itself the signal would skip that.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
 
 try {
   await createProgram().parseAsync();

@@ -60,6 +60,8 @@ describe('options', () => {
     await refused(/whole number from 1 on/, '--threads', '1,x');
     await refused(/tfjs-wasm.*none, all/, '--peers', 'numpy');
     await refused(/number from 0 on/, 'compare', 'a', 'b', '--tolerance', '-1');
+    await refused(/size such as 20GB/, 'large', '--size', '20 pounds');
+    await refused(/train is none of quantize, merge/, 'large', '--steps', 'quantize,train');
   });
   it('that match no case are refused', async () => {
     await expect(run('--filter', 'nothing like it')).rejects.toThrow(

@@ -1,4 +1,5 @@
-// The command line: to measure, which is what it does without a verb, to compare two runs, and to see and install peers.
+// The command line: to measure, which is what it does without a verb, to compare two runs, to see and
+// install peers, and to run the command on a large model.
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
@@ -9,6 +10,7 @@ import { ASKABLE, peerList, share, threadList, whole } from './arguments';
 import { casesOf, SUITES, type Suite } from './cases';
 import { compareResults, machineDifferences } from './compare';
 import { install } from './install';
+import { addLarge } from './large/verb';
 import { evaluateMarks } from './marks';
 import { renderPage } from './page/page';
 import { type Bundle, installations, type PeerName } from './peers';
@@ -90,6 +92,8 @@ export function createProgram(): Command {
     .description('list the peers, or install some')
     .option('--install <bundles>', `some of ${Object.keys(installations).join(', ')}, or all`)
     .action(listPeers);
+
+  addLarge(program);
   return program;
 }
 
@@ -99,7 +103,8 @@ Examples:
   $ npm run bench -- --filter layer --threads 1            one group of cases
   $ npm run bench -- peers --install js                    npm peers (js, python, rust or all)
   $ npm run bench -- --full --json new.json --html new.html
-  $ npm run bench -- compare old.json new.json --tolerance 0.1`;
+  $ npm run bench -- compare old.json new.json --tolerance 0.1
+  $ npm run bench -- large --json large.json               the qlora command on a model of 20 GB`;
 
 async function measure(flags: MeasureFlags): Promise<void> {
   const suite = flags.full ? 'marks' : flags.suite;

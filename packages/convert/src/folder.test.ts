@@ -6,7 +6,8 @@ import { dequantizeTensor, type QuantizedSource, quantizeTensor } from '@qlora/q
 import { bytesOf, fromFloat32, QloraError, toFloat32 } from '@qlora/tensor';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { mergeFolder, openModelFolder, quantizeFolder, workingFolder } from './node';
-import { makeModel } from './testing/model-folder';
+import { makeModel, writeModel } from './testing/model-folder';
+import { transpose } from './transposed';
 
 let home: string;
 let model: string;
@@ -51,7 +52,11 @@ describe('quantizeFolder', () => {
     for (const [name, tensor] of tensors) {
       if (source.quantized.has(name)) {
         const wanted = quantizeTensor(tensor);
-        expect(await source.readQuantized(name)).toEqual({ ...wanted, shape: [...tensor.shape] });
+        const found = await source.readQuantized(name);
+        expect(Buffer.compare(found.codes, wanted.codes)).toBe(0);
+        expect(hash(new TextEncoder().encode(JSON.stringify({ ...found, codes: [] })))).toBe(
+          hash(new TextEncoder().encode(JSON.stringify({ ...wanted, codes: [] }))),
+        );
       } else expect(Buffer.compare(bytesOf((await source.read(name)).data), bytesOf(tensor.data))).toBe(0);
     }
     await folder.close();
@@ -235,6 +240,27 @@ describe('mergeFolder', () => {
       expect(found.dtype).toBe('f32');
       expect(Buffer.compare(bytesOf(found.data), bytesOf(wanted))).toBe(0);
     }
+    await dense.close();
+  });
+
+  it('turns the weights of a Conv1D back, which 4 bits hold transposed', async () => {
+    const name = 'transformer.h.0.mlp.c_fc.weight';
+    const weight = fromFloat32(
+      'f32',
+      [6, 10],
+      Float32Array.from({ length: 60 }, (_, i) => Math.sin(i)),
+    );
+    await writeModel(model, new Map([[name, weight]]), { model_type: 'gpt2', vocab_size: 40 });
+    const { linear } = await quantizeFolder(model, out);
+    expect(linear.weights).toEqual([{ name, transposed: true }]);
+    await mergeFolder(out, undefined, join(home, 'dense'), { dtype: 'f32' });
+    const dense = await openModelFolder(join(home, 'dense'));
+    const found = await dense.source.read(name);
+    expect(found.shape).toEqual([6, 10]);
+    const wanted = transpose(
+      fromFloat32('f32', [10, 6], dequantizeTensor(quantizeTensor(transpose(weight)))),
+    );
+    expect(found.data).toEqual(wanted.data);
     await dense.close();
   });
 

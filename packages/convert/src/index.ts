@@ -1,5 +1,10 @@
 // Checkpoints of any size, converted range by range: what becomes of each tensor, and how a range is computed. What touches
 // files and threads is in `@qlora/convert/node`.
+export * from './analyze';
+export * from './analyze-measure';
+export * from './analyze-schemes';
+export * from './analyze-select';
+export * from './config-text';
 export * from './copy';
 export * from './items';
 export * from './linear-weights';

@@ -39,14 +39,25 @@ export function outputBytes(item: ConversionItem): number {
   return item.outputs.reduce((sum, { dtype, shape }: TensorInfo) => sum + byteLength(dtype, shape), 0);
 }
 
-/** An item for each tensor: with ΔW where the adapter has one, else as it is, in `dtype`. */
+/**
+ * An item for each tensor: with ΔW where the adapter has one, else as it is, in `dtype`.
+ * @param isTransposed weights whose axes are swapped: in 4 bits a Conv1D's is [out, in], in a plain checkpoint [in, out].
+ */
 export function mergedItems(
   source: TensorSource,
   adapter: StoredAdapter | undefined,
   layers: ReadonlyMap<string, LinearInfo>,
   dtype: 'f32' | 'f16' | 'bf16',
+  isTransposed: (name: string) => boolean = () => false,
 ): ConversionItem[] {
   return source.tensors.map((info) => {
+    if (isTransposed(info.name)) {
+      const turned = transposedSource(source, info.name);
+      return {
+        ...copyItem(turned, transposedInfo(info), dtype),
+        unit: Math.max(1, elementCount(info.shape)),
+      };
+    }
     const module = info.name.replace(/\.weight$/, '');
     const layer = adapter?.modules.has(module) ? layers.get(module) : undefined;
     if (adapter && layer && isFloat(info.dtype)) return mergeItem(source, info, adapter, layer, dtype);

@@ -1,6 +1,7 @@
-// Python's regular expressions, as far as names of modules need them, matched by following all ways at once, in time of
-// pattern length times name length: a pattern can come from a config.json that nobody has looked at, and JavaScript's own
-// matcher can take for ever. What this way of matching cannot do (look-around, back references) is refused, flags too.
+// Python's regular expressions, as far as names of modules need them, matched by following all ways at once,
+// in time of pattern length times name length: a pattern can come from a config.json that nobody has looked
+// at, and JavaScript's own matcher can take for ever. What this way of matching cannot do (look-around, back
+// references) is refused, flags too.
 import { QloraError } from '@qlora/tensor';
 
 const MAX_PATTERN = 1000;
@@ -28,8 +29,8 @@ type Node =
   | Repeat;
 
 /**
- * A function that tells whether a pattern matches from a name's start to where a module in its path ends: before a dot, after
- * one, or at the end.
+ * A function that tells whether a pattern matches from a name's start to where a module in its path ends:
+ * before a dot, after one, or at the end.
  *
  * @param spend is told of the steps that matching takes, and may throw.
  * @throws QloraError for a pattern that is broken, too large, or uses what is not known here.

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { TensorInfo } from '@qlora/tensor';
 import { describe, expect, it } from 'vitest';
 import golden from './goldens/linear-weights.json' with { type: 'json' };
-import { linearWeights } from './linear-weights';
+import { isConv1dWeight, linearWeights } from './linear-weights';
 import { modulePatterns } from './linear-weights-patterns';
 
 /** What tooling/conformance/huggingface/linear_weights.py says of an architecture. */
@@ -164,6 +164,13 @@ describe('a small model of an unknown architecture', () => {
       { name: 'layers.0.f16_proj.weight', transposed: false },
     ]);
   });
+});
+
+it('knows the weights that 4-bit checkpoints hold the other way round', () => {
+  for (const { name, config, conv1d, tensors } of architectures) {
+    const turned = Object.keys(tensors).filter((tensor) => isConv1dWeight(config, tensor));
+    expect([name, turned]).toEqual([name, conv1d.map((module) => `${module}.weight`)]);
+  }
 });
 
 it('reads the list of config.json, and keeps to it', () => {

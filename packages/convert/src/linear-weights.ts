@@ -1,11 +1,14 @@
-// Which tensors of a Hugging Face checkpoint are quantized: the weights of its linear layers. transformers knows the layers'
-// classes (it replaces every nn.Linear and Conv1D but those that its skip list matches; integrations/bitsandbytes.py,
-// replace_with_bnb_linear, and quantizers/base.py, get_modules_to_not_convert, version 5.23). Here there are only names,
-// shapes and config.json, so classes are told by those. What cannot be told stays dense and is listed as skipped: a layer
-// too few in 4 bits costs a little space, one too many makes a file that does not load.
+// Which tensors of a Hugging Face checkpoint are quantized: the weights of its linear layers. transformers
+// knows the layers' classes (it replaces every nn.Linear and Conv1D but those that its skip list matches;
+// integrations/bitsandbytes.py, replace_with_bnb_linear, and quantizers/base.py, get_modules_to_not_convert,
+// version 5.23). Here there are only names, shapes and config.json, so classes are told by those. What cannot
+// be told stays dense and is listed as skipped: a layer too few in 4 bits costs a little space, one too many
+// makes a file that does not load.
 import { isFloat, QloraError, type TensorInfo } from '@qlora/tensor';
 import { type ModulePattern, modulePatterns } from './linear-weights-patterns';
 import { MODEL_FACTS, type ModelFacts, mergeFacts } from './linear-weights-table';
+
+export { type ModulePattern, modulePatterns, type PatternMatch } from './linear-weights-patterns';
 
 /** A weight that becomes 4-bit. */
 export interface LinearWeight {
@@ -50,8 +53,9 @@ export interface LinearWeights {
   /** The other modules with a float matrix, in the order of the tensors. */
   readonly dense: readonly DenseModule[];
   /**
-   * What config.json must say as `llm_int8_skip_modules`, so that transformers makes 4-bit layers of exactly `weights`; null
-   * where it does so by itself. A list replaces what it skips by itself, so the output head is in it.
+   * What config.json must say as `llm_int8_skip_modules`, so that transformers makes 4-bit layers of exactly
+   * `weights`; null where it does so by itself. A list replaces what it skips by itself, so the output head
+   * is in it.
    */
   readonly skippedModules: readonly string[] | null;
   /** Patterns of `skipModules` and `linearModules` that matched no module. */
@@ -79,13 +83,14 @@ interface Checkpoint {
 type Kind = 'linear' | 'conv1d' | DenseReason;
 
 /**
- * Finds the weights to quantize: the matrices of linear layers, without output head, embeddings, routers, and what
- * transformers leaves dense.
+ * Finds the weights to quantize: the matrices of linear layers, without output head, embeddings, routers, and
+ * what transformers leaves dense.
  *
- * @param config config.json; model types, vocabulary sizes, and `quantization_config.llm_int8_skip_modules` are read.
+ * @param config config.json; model types, vocabulary sizes, and `quantization_config.llm_int8_skip_modules`
+ * are read.
  * @param tensors all tensors of the checkpoint.
- * @throws QloraError for a pattern that cannot be compiled (see {@link modulePatterns}), or if modules are to be skipped whose
- * names in transformers cannot be told from the file.
+ * @throws QloraError for a pattern that cannot be compiled (see {@link modulePatterns}), or if modules are to
+ * be skipped whose names in transformers cannot be told from the file.
  * @example
  * linearWeights({ model_type: 'llama', vocab_size: 8 }, [
  *   { name: 'model.embed_tokens.weight', dtype: 'f32', shape: [8, 4] },
@@ -138,7 +143,7 @@ export function linearWeights(
   const isSkipped = dense.some(({ reason }) => reason === 'skipped');
   if (facts.renamed && isSkipped && weights.length > 0) {
     throw new QloraError({
-      what: 'modules are to be skipped, but transformers knows those of this architecture by other names than the file',
+      what: 'modules are to be skipped that transformers knows by other names than the file',
       where: 'config.json: model_type',
       fix: 'quantize it without skipModules',
     });
@@ -150,6 +155,17 @@ export function linearWeights(
     skippedModules: isListed && weights.length > 0 ? skipList(weights, dense, suffixes, facts) : null,
     unmatched: [...asked, ...linear].filter((pattern) => !used.has(pattern)).map(({ source }) => source),
   };
+}
+
+/**
+ * Whether a plain checkpoint of this architecture holds a tensor as [in, out]: the weight of a Conv1D, which
+ * a 4-bit one holds as [out, in].
+ * @param config config.json. @param name the tensor's name.
+ */
+export function isConv1dWeight(config: Readonly<Record<string, unknown>>, name: string): boolean {
+  return (
+    name.endsWith(WEIGHT) && CONV1D.test(name.slice(0, -WEIGHT.length)) && modelFacts(config).conv1d === true
+  );
 }
 
 const WEIGHT = '.weight';
@@ -180,14 +196,21 @@ const EMBEDDING =
   /emb(ed|edding|eddings|edder)?s?(_|$)|^embed|^wte$|^wpe$|^shared$|^relative_attention_bias$|^bias_values$/i;
 const LINEAR_IN_SPITE = /proj|dense|linear|mapping|transform/i;
 const PATCHES = /patch|embedder/i;
-const LINEAR =
-  /proj|linear|dense|query|key|value|qkv|mapping|transform|receptance|preact|(^|_)(w[a-z]{0,3}|[qkvo]|kv|fc|lin|mlp|ffn?|in|out|output|up|down|gate|to)(_|$)/i;
+const LINEAR = new RegExp(
+  'proj|linear|dense|query|key|value|qkv|mapping|transform|receptance|preact|' +
+    '(^|_)(w[a-z]{0,3}|[qkvo]|kv|fc|lin|mlp|ffn?|in|out|output|up|down|gate|to)(_|$)',
+  'i',
+);
 // Heads, by names that nothing else has …
-const HEAD =
-  /(^|\.)(lm_head|embed_out|unembed|lm_loss|vocab_projector|generator_lm_head|output_projection|unembedding_projection)$|(^|\.)((entity_)?predictions|lm_head)\.decoder$|(^|\.)lm_head\.out_proj$|(^|\.)pred_layer\.proj$/;
+const HEAD = new RegExp(
+  String.raw`(^|\.)(lm_head|embed_out|unembed|lm_loss|vocab_projector|generator_lm_head|output_projection|` +
+    String.raw`unembedding_projection|((entity_)?predictions|lm_head)\.decoder|lm_head\.out_proj|` +
+    String.raw`pred_layer\.proj)$`,
+);
 // … and by names that are heads where the size is the vocabulary's.
 const SIZED_HEAD = /(^|\.)(output|head|proj_out|decoder|cls)$/;
-// The last parameter of a model is left out, and that of a classifier is its bias, if it has one, which is no module.
+// The last parameter of a model is left out, and that of a classifier is its bias, if it has one, which is no
+// module.
 const CLASSES = /(^|\.)(classifier|score)$/;
 
 function kindOf(module: string, shape: readonly number[], checkpoint: Checkpoint): Kind {
@@ -214,11 +237,12 @@ function kindOf(module: string, shape: readonly number[], checkpoint: Checkpoint
 
   const hasBias = bias?.length === 1;
   if (facts.conv1d && CONV1D.test(module)) return !hasBias || bias[0] === columns ? 'conv1d' : 'unknown';
-  // Only linear layers have a bias; one that is not as long as the weight has rows is that of a Conv1D, or of something else.
+  // Only linear layers have a bias; one that is not as long as the weight has rows is that of a Conv1D, or of
+  // something else.
   if (hasBias) return bias[0] === rows && !isVocabulary ? 'linear' : 'unknown';
   if (EMBEDDING.test(last) && !LINEAR_IN_SPITE.test(last))
     return PATCHES.test(last) ? 'unknown' : 'embedding';
-  if (isVocabulary) return LINEAR.test(last) ? 'unknown' : 'embedding';
+  if (isVocabulary) return LINEAR_IN_SPITE.test(last) ? 'unknown' : 'embedding';
   return LINEAR.test(last) ? 'linear' : 'unknown';
 }
 
@@ -250,8 +274,9 @@ function configuredSkips(config: Readonly<Record<string, unknown>>): string[] {
 // --- The list for config.json
 
 /**
- * Names that match the dense modules and none of the quantized ones. Of a module as few of its last parts as are enough,
- * because transformers takes prefixes away and adds others, depending on the class that a file is loaded into.
+ * Names that match the dense modules and none of the quantized ones. Of a module as few of its last parts as
+ * are enough, because transformers takes prefixes away and adds others, depending on the class that a file is
+ * loaded into.
  */
 function skipList(
   weights: readonly LinearWeight[],

@@ -8,10 +8,13 @@ import { bitsandbytesSource, parseQuantizationConfig } from '@qlora/safetensors'
 import { openSafetensorsFolder } from '@qlora/safetensors/node';
 import { type ByteSource, QloraError, type TensorSource } from '@qlora/tensor';
 import { fileSource, ioError } from '@qlora/tensor/node';
+import { parseConfigText } from './config-text';
 
 /** An open model folder. */
 export interface ModelFolder {
   readonly path: string;
+  /** The text of config.json. */
+  readonly configText: string;
   /** config.json as it is. */
   readonly config: Readonly<Record<string, unknown>>;
   /** Its weights: dense, or a `QuantizedSource` where config.json says that they are in 4 bits. */
@@ -31,12 +34,12 @@ const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
  * @throws QloraError if config.json or the weights are missing or broken, or hold types that cannot be converted.
  */
 export async function openModelFolder(path: string): Promise<ModelFolder> {
-  const config = await readConfig(path);
+  const configText = await readConfig(path);
+  const config = parseConfigText(configText, join(path, 'config.json'));
   const quantization = parseQuantizationConfig(config.quantization_config, join(path, 'config.json'));
   const plain = await openSafetensorsFolder(path);
   try {
-    const { unreadable } = plain as { unreadable?: ReadonlyMap<string, string> };
-    for (const [name, dtype] of unreadable ?? []) {
+    for (const [name, dtype] of plain.unreadable) {
       throw new QloraError({
         what: `is ${dtype}, which cannot be converted`,
         where: [path, name],
@@ -45,14 +48,14 @@ export async function openModelFolder(path: string): Promise<ModelFolder> {
     }
     const source = quantization ? await bitsandbytesSource(plain) : plain;
     const quantized = isQuantizedSource(source) && source.quantized.size > 0;
-    return { path, config, source, quantized, close: () => plain.close() };
+    return { path, configText, config, source, quantized, close: () => plain.close() };
   } catch (error) {
     await plain.close();
     throw error;
   }
 }
 
-async function readConfig(path: string): Promise<Record<string, unknown>> {
+async function readConfig(path: string): Promise<string> {
   const folder = await stat(path).catch((cause) => {
     throw ioError(path, cause);
   });
@@ -69,15 +72,7 @@ async function readConfig(path: string): Promise<Record<string, unknown>> {
   });
   if (info.size > MAX_CONFIG_BYTES)
     throw new QloraError({ what: `is ${info.size} bytes, too large for a config.json`, where: file });
-  let json: unknown;
-  try {
-    json = JSON.parse(await readFile(file, 'utf8'));
-  } catch (cause) {
-    throw new QloraError({ what: `is no JSON: ${(cause as Error).message}`, where: file, cause });
-  }
-  if (typeof json !== 'object' || json === null || Array.isArray(json))
-    throw new QloraError({ what: 'is no JSON object', where: file });
-  return json as Record<string, unknown>;
+  return readFile(file, 'utf8');
 }
 
 // What belongs to a model beside its weights: configs, tokenizers, chat templates, code, licences.

@@ -5,8 +5,9 @@ import { loadAdapter } from '@qlora/peft/node';
 import { isQuantizedSource } from '@qlora/quant-strategies';
 import { DEFAULT_MAX_SHARD_SIZE, planShards } from '@qlora/safetensors';
 import { writeFileAtomic } from '@qlora/tensor/node';
+import { editConfigText } from './config-text';
 import { mergedItems, outputBytes } from './items';
-import { linearWeights } from './linear-weights';
+import { isConv1dWeight, linearWeights } from './linear-weights';
 import {
   type CheckFolder,
   copyCompanions,
@@ -49,8 +50,8 @@ export async function mergeFolder(
     options.check?.(model);
     const layers = linearInfos(model);
     if (adapter) checkAdapter(adapter, layers.values());
-    const items = mergedItems(model.source, adapter, layers, dtype);
-    const { quantization_config: _, torch_dtype: __, ...config } = model.config;
+    const isTransposed = (name: string) => isIn4Bits(model, name) && isConv1dWeight(model.config, name);
+    const items = mergedItems(model.source, adapter, layers, dtype, isTransposed);
     const type = torchTypes[dtype];
     return await writeFolder(
       {
@@ -65,8 +66,8 @@ export async function mergeFolder(
         shards: planShards(items, outputBytes, maxShardSize),
         async companions(to) {
           await copyCompanions(folder, to);
-          const json = { ...config, dtype: type, torch_dtype: type };
-          await writeFileAtomic(join(to, 'config.json'), `${JSON.stringify(json, null, 2)}\n`);
+          const changes = { quantization_config: undefined, dtype: type, torch_dtype: type };
+          await writeFileAtomic(join(to, 'config.json'), editConfigText(model.configText, changes));
         },
       },
       options,
@@ -75,6 +76,9 @@ export async function mergeFolder(
     await model.close();
   }
 }
+
+const isIn4Bits = ({ source }: ModelFolder, name: string) =>
+  isQuantizedSource(source) && source.quantized.has(name);
 
 /** The linear layers of a model by module name, for adapters: those in 4 bits, or those that would be. */
 export function linearInfos({ config, source }: ModelFolder): Map<string, LinearInfo> {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { DEFAULT_MAX_SHARD_SIZE, planShards, writeBitsandbytesConfig } from '@qlora/safetensors';
 import { byteLength, QloraError } from '@qlora/tensor';
 import { writeFileAtomic } from '@qlora/tensor/node';
+import { editConfigText } from './config-text';
 import { outputBytes, quantizedItems } from './items';
 import { type LinearWeights, linearWeights } from './linear-weights';
 import { type CheckFolder, copyCompanions, openModelFolder, weightsFingerprint } from './node-folder';
@@ -65,7 +66,7 @@ export async function quantizeFolder(
     const quantization = writeBitsandbytesConfig({
       scheme,
       doubleQuant,
-      skippedModules: linear.skippedModules ?? [],
+      skippedModules: linear.skippedModules,
     });
     const result = await writeFolder(
       {
@@ -82,8 +83,8 @@ export async function quantizeFolder(
         shards,
         async companions(to) {
           await copyCompanions(folder, to);
-          const json = { ...config, quantization_config: quantization };
-          await writeFileAtomic(join(to, 'config.json'), `${JSON.stringify(json, null, 2)}\n`);
+          const text = editConfigText(model.configText, { quantization_config: quantization });
+          await writeFileAtomic(join(to, 'config.json'), text);
         },
       },
       options,

@@ -1,4 +1,5 @@
 // Converting model folders on disk: `@qlora/convert/node`.
+export * from './node-analyze';
 export * from './node-folder';
 export * from './node-job';
 export * from './node-merge';

@@ -2,7 +2,7 @@
 // the end. Beside the ranges, one f32 a block is in memory.
 import { doubleQuantize } from '@qlora/double-quant';
 import type { QuantizationConfig, Scales } from '@qlora/quant-strategies';
-import { bitsandbytesInfos, bitsandbytesTensors, stateName } from '@qlora/safetensors';
+import { bitsandbytesInfos, bitsandbytesScaleTensors, stateName } from '@qlora/safetensors';
 import {
   byteLength,
   type ConversionItem,
@@ -29,10 +29,11 @@ export function quantizeItem(
   const { name, shape, dtype } = info;
   const elements = elementCount(shape);
   const where = [source.label, name];
+  const quantized = { scheme, strategy: 'blockwise', blockSize, doubleQuant, shape, dtype };
   let absmax: Float32Array | undefined;
   return {
     name,
-    outputs: bitsandbytesInfos(name, { scheme, strategy: 'blockwise', blockSize, doubleQuant, shape, dtype }),
+    outputs: bitsandbytesInfos(name, quantized),
     late: [stateName(name, scheme)],
     elements,
     bytes: byteLength(dtype, shape),
@@ -50,17 +51,8 @@ export function quantizeItem(
       const scales: Scales = doubleQuant
         ? { kind: 'double', quantized: doubleQuantize(values) }
         : { kind: 'plain', values };
-      const codes = new Uint8Array(0);
-      const parts = bitsandbytesTensors(name, {
-        scheme,
-        strategy: 'blockwise',
-        shape,
-        dtype,
-        blockSize,
-        codes,
-        scales,
-      });
-      for (const [part, value] of parts) if (part !== name) await sink.write(part, value);
+      for (const [part, tensor] of bitsandbytesScaleTensors(name, quantized, scales))
+        await sink.write(part, tensor);
     },
   };
 }

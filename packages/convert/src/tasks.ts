@@ -13,6 +13,7 @@ import {
   type Tensor,
   toFloat32,
 } from '@qlora/tensor';
+import { measureTask } from './analyze-measure';
 
 /** Where a range lies, for messages. */
 export interface RangePlace {
@@ -92,7 +93,7 @@ export const mergeTask: Task<MergeInput, Tensor> = {
 
 /** Every task, by its name. */
 export const TASKS: ReadonlyMap<string, Task<never, unknown>> = new Map(
-  [castTask, quantizeTask, encodePartTask, mergeTask, encodeTask].map((task) => [
+  [castTask, quantizeTask, encodePartTask, measureTask, mergeTask, encodeTask].map((task) => [
     task.name,
     task as Task<never, unknown>,
   ]),

@@ -152,3 +152,48 @@ describe('a file that breaks a rule is refused by its name', () => {
     );
   });
 });
+
+describe('a tensor that is written in parts', () => {
+  const plan = { name: 'w', shape: [4, 32], type: blockTypeOf('f16') };
+
+  /** A sink whose writes end in another order than they began. */
+  const slowSink = (): ReturnType<typeof memorySink> => {
+    const sink = memorySink('slow');
+    let turn = 3;
+    return {
+      ...sink,
+      async write(offset, bytes) {
+        await new Promise((resolve) => setTimeout(resolve, 2 * turn--));
+        await sink.write(offset, bytes);
+      },
+    };
+  };
+
+  it('is complete when its parts add up to it, several under way at once', async () => {
+    const values = Float32Array.from({ length: 128 }, (_, i) => i);
+    const blocks = plan.type.encode(values);
+    const whole = memorySink('whole');
+    const one = await ggufSink(whole, { metadata: new Map(), tensors: [plan] });
+    await one.write('w', tensor('f32', [4, 32], values));
+    await one.finish();
+
+    const bytes = slowSink();
+    const sink = await ggufSink(bytes, { metadata: new Map(), tensors: [plan] });
+    const parts = [64, 0, 32, 96].map((start) =>
+      sink.writeBlocks('w', start, blocks.subarray(2 * start, 2 * (start + 32))),
+    );
+    await Promise.all(parts);
+    await sink.finish();
+    expect(Buffer.compare(bytes.bytes(), whole.bytes())).toBe(0);
+  });
+
+  it('is refused when a part lies outside, comes twice, or is missing', async () => {
+    const sink = await ggufSink(memorySink(), { metadata: new Map(), tensors: [plan] });
+    const part = new Uint8Array(64);
+    await expect(sink.writeBlocks('w', 112, part)).rejects.toThrow(/64 bytes came for value 112/);
+    await sink.writeBlocks('w', 0, part);
+    await expect(sink.finish()).rejects.toThrow(/1 announced tensors were not written: w/);
+    for (const start of [0, 32, 64]) await sink.writeBlocks('w', start, part);
+    await expect(sink.writeBlocks('w', 96, part)).rejects.toThrow(/is written twice/);
+  });
+});

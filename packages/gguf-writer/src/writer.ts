@@ -133,7 +133,7 @@ export async function ggufSink(bytes: ByteSink, { metadata, tensors }: GgufConte
       }
       await put(plan, 0, encodeBlocks(toFloat32(tensor), plan.type, [label, name]));
     },
-    writeBlocks: (name, start, blocks) => put(announced(name), start, blocks),
+    writeBlocks: async (name, start, blocks) => put(announced(name), start, blocks),
     async finish() {
       if (pending.size > 0) {
         throw new QloraError({

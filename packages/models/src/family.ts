@@ -36,6 +36,10 @@ export function familyOf(json: unknown, where = 'config.json'): ModelFamily {
  */
 export function checkKnownModel(configJson: unknown, source: TensorSource, where?: string): void {
   let shapes: ReadonlyMap<string, readonly number[]>;
+  // A classifier has another head, or none.
+  const { architectures } = (configJson ?? {}) as { architectures?: unknown };
+  if (Array.isArray(architectures) && !architectures.some((name) => /ForCausalLM$/.test(String(name))))
+    return;
   try {
     const family = familyOf(configJson, where);
     shapes = family.tensors(family.parseConfig(configJson, where));

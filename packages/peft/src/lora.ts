@@ -4,6 +4,7 @@ import { Parameter } from '@qlora/autograd';
 import { QloraError, type Random, type Tensor, tensor, toFloat32 } from '@qlora/tensor';
 import type { AdapterMethod, LinearInfo } from './contract';
 import { type LoraConfig, loraScaling, parseLoraConfig, writeLoraConfig } from './lora-config';
+import { loraDelta } from './lora-delta';
 import { loraForward } from './lora-forward';
 import { matchTargetModules } from './target-modules';
 
@@ -43,19 +44,13 @@ export const lora: AdapterMethod<LoraConfig> = {
   deltaWeight(config, layer, tensors, rows = { start: 0, count: layer.outFeatures }) {
     const { a, b } = factors(config, layer, tensors);
     const { rank } = config;
-    const { inFeatures } = layer;
-    const scaling = loraScaling(config);
-    const delta = new Float32Array(rows.count * inFeatures);
-    const row = new Float64Array(inFeatures);
-    for (let o = 0; o < rows.count; o++) {
-      row.fill(0);
-      for (let r = 0; r < rank; r++) {
-        const factor = b[(rows.start + o) * rank + r]!;
-        for (let i = 0; i < inFeatures; i++) row[i]! += factor * a[r * inFeatures + i]!;
-      }
-      for (let i = 0; i < inFeatures; i++) delta[o * inFeatures + i] = row[i]! * scaling;
-    }
-    return delta;
+    return loraDelta({
+      a,
+      b: b.subarray(rows.start * rank, (rows.start + rows.count) * rank),
+      rank,
+      inFeatures: layer.inFeatures,
+      scaling: loraScaling(config),
+    });
   },
 };
 

@@ -1,12 +1,15 @@
 // What is written comes back, bit for bit.
 import {
   codecNames,
+  codecOf,
   dequantizeTensor,
   type QuantizedTensor,
   quantizeTensor,
   quantizingSource,
   strategyNames,
+  strategyOf,
 } from '@qlora/quant-strategies';
+import { strategyCases } from '@qlora/quant-strategies/testing';
 import {
   bytesOf,
   bytesSource,
@@ -73,6 +76,13 @@ describe('quantized tensors come back as they were', () => {
         });
       }
     }
+  }
+
+  // The samples of the kit that strategies are held to their contract with: every rank, empty and odd shapes, every axis.
+  const store = async (quantized: QuantizedTensor) => (await roundTrip('w', quantized)).readQuantized('w');
+  for (const strategy of strategyNames()) {
+    const cases = strategyCases(strategyOf(strategy), { codecs: codecNames().map(codecOf), store });
+    for (const { name, run } of cases.filter(({ name }) => /is stored/.test(name))) it(name, run);
   }
 
   it('with the type that they were quantized from', async () => {

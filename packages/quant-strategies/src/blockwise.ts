@@ -1,15 +1,15 @@
 // Blockwise absmax: the tensor flattened in row-major order, one scale for every `blockSize` values, running over row
 // ends. This is what bitsandbytes does and what QLoRA means.
-import { elementCount, firstNonFinite, isFloat, type Tensor, toFloat32 } from '@qlora/tensor';
-import { checkFinite, checkSizes, packScales, scalesOf } from './blocks';
+import { elementCount, firstNonFinite, isFloat, type Tensor } from '@qlora/tensor';
+import { blockUnit, checkSizes, finiteValues, packScales, scalesOf } from './blocks';
 import type { Codec, QuantStrategy } from './contract';
 
 /** Blockwise absmax. */
 export const blockwise: QuantStrategy = {
   name: 'blockwise',
 
-  quantize(tensor, codec, { blockSize = 64, doubleQuant = true, name = 'tensor' } = {}) {
-    const { codes, absmax } = quantizeBlocks(tensor, codec, blockSize, name);
+  quantize(tensor, codec, { blockSize = 64, doubleQuant = true, name = 'tensor', start } = {}) {
+    const { codes, absmax } = quantizeBlocks(tensor, codec, blockSize, name, start);
     return {
       scheme: codec.name,
       strategy: 'blockwise',
@@ -26,6 +26,8 @@ export const blockwise: QuantStrategy = {
     checkSizes(quantized, codec, count, Math.ceil(count / quantized.blockSize));
     return codec.decode(quantized.codes, scalesOf(quantized), quantized.blockSize, count);
   },
+
+  unit: (_shape, { blockSize = 64 } = {}) => blockUnit(blockSize),
 };
 
 /** Codes and scales of a tensor of finite values. */
@@ -34,11 +36,11 @@ function quantizeBlocks(
   codec: Codec,
   blockSize: number,
   name: string,
+  start: number | undefined,
 ): { codes: Uint8Array; absmax: Float32Array } {
   const atOnce = isFloat(tensor.dtype) ? codec.quantize?.(tensor, blockSize) : undefined;
   if (atOnce && firstNonFinite({ dtype: 'f32', shape: [], data: atOnce.absmax }) < 0) return atOnce;
-  const values = toFloat32(tensor);
-  checkFinite(tensor, values, name);
+  const values = finiteValues(tensor, name, start);
   const absmax = codec.absmax(values, blockSize);
   return { codes: codec.encode(values, absmax, blockSize), absmax };
 }

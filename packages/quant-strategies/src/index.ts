@@ -4,6 +4,7 @@ export { blockUnit, checkFinite, checkSizes, finiteValues, packScales, scalesOf 
 export * from './blockwise';
 export * from './contract';
 export * from './error-analysis';
+export * from './part-shape';
 export * from './parts';
 export * from './per-channel';
 export * from './quantize';

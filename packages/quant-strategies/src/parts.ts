@@ -3,6 +3,7 @@
 import { elementCount, QloraError, type Shape, type Tensor, type TensorInfo, zeros } from '@qlora/tensor';
 import { packScales, scalesOf } from './blocks';
 import type { Codec, QuantizedTensor, QuantStrategy, StrategyOptions } from './contract';
+import { partShape } from './part-shape';
 import { dequantizeTensor, type QuantizationConfig, quantizationConfig, quantizeTensor } from './quantize';
 import { codecOf, strategyOf } from './registry';
 
@@ -203,13 +204,6 @@ function partsOf({ count, unit }: Cut, partSize: number): { start: number; count
   }));
 }
 
-/** The shape of so many values of a tensor: of whole rows of the first axis if they are some, else one axis. */
-function partShape(shape: Shape, count: number): Shape {
-  const [, ...row] = shape;
-  const length = elementCount(row);
-  return shape.length > 0 && length > 0 && count % length === 0 ? [count / length, ...row] : [count];
-}
-
 async function readPart(
   source: TensorParts,
   start: number,
@@ -219,9 +213,8 @@ async function readPart(
   const part = await source.read(start, count);
   if (part.dtype === source.dtype && part.data.length === count) return part;
   throw new QloraError({
-    what: `${part.data.length} ${part.dtype} values came for the ${count} from value ${start} on`,
+    what: `${part.data.length} ${part.dtype} values came for ${count} ${source.dtype} ones from value ${start} on`,
     where: name,
-    fix: `${source.dtype} was announced`,
   });
 }
 

@@ -56,7 +56,7 @@ export function quantizationConfig(options: Partial<QuantizationConfig> = {}): Q
  */
 export function quantizeTensor(
   tensor: Tensor,
-  options: Partial<QuantizationConfig> & Pick<StrategyOptions, 'axis' | 'name'> = {},
+  options: Partial<QuantizationConfig> & Pick<StrategyOptions, 'axis' | 'name' | 'start'> = {},
 ): QuantizedTensor {
   const config = quantizationConfig(options);
   return strategyOf(config.strategy).quantize(tensor, codecOf(config.scheme), { ...options, ...config });

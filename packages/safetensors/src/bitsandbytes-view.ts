@@ -1,8 +1,8 @@
 // The other direction of `bitsandbytesSource`: quantized tensors taken apart into the plain tensors of a checkpoint, as
 // a source over a source, so that writing a 4-bit checkpoint is the same loop as writing any other.
 import type { QuantizedSource } from '@qlora/quant-strategies';
-import { findTensor, type Tensor, type TensorSource } from '@qlora/tensor';
-import { bitsandbytesInfos, bitsandbytesTensors, stateName } from './bitsandbytes';
+import { findTensor, flatRange, readRange, type Tensor, type TensorSource } from '@qlora/tensor';
+import { bitsandbytesInfos, bitsandbytesTensors, stateName } from './bitsandbytes-tensors';
 
 /**
  * The tensors of a bitsandbytes checkpoint for `source`. The parts of a weight come one after the other, and only the
@@ -35,6 +35,10 @@ export function bitsandbytesView(source: QuantizedSource): {
       if (last?.name !== weight)
         last = { name: weight, parts: bitsandbytesTensors(weight, await source.readQuantized(weight)) };
       return last.parts.get(name) ?? (findTensor(view, name) as never);
+    },
+    async readRange(name, start, count) {
+      if (!owner.has(name)) return readRange(source, name, start, count);
+      return flatRange(await view.read(name), start, count);
     },
     close: () => source.close(),
   };

@@ -1,8 +1,10 @@
-// The dtype names of safetensors and their order (safetensors/src/tensor.rs, enum Dtype, version 0.8). The writer sorts
-// tensors by that order, descending, which also sorts them by alignment.
+// The dtype names of safetensors and their order (safetensors/src/tensor.rs, enum Dtype, version 0.8.0). The
+// writer sorts tensors by that order, descending, which also sorts them by alignment.
 import { type DType, QloraError } from '@qlora/tensor';
 
-/** Name in the file, our dtype if we can hold it, bits an element. In ascending order of the reference's enum. */
+/**
+ * Name in the file, our dtype if we can hold it, bits an element. In ascending order of the reference's enum.
+ */
 const table: readonly (readonly [name: string, dtype: DType | undefined, bits: number])[] = [
   ['BOOL', 'bool', 8],
   ['F4', undefined, 4],
@@ -28,19 +30,34 @@ const table: readonly (readonly [name: string, dtype: DType | undefined, bits: n
   ['U64', 'u64', 64],
 ];
 
-const byName = new Map(table.map((row) => [row[0], row]));
+/** A dtype of the format. */
+export interface FileDType {
+  /** Its name in files. */
+  readonly name: string;
+  /** Ours, or undefined for what cannot be held here: 8-bit and smaller floats, complex numbers. */
+  readonly dtype: DType | undefined;
+  /** Bits that an element takes. */
+  readonly bits: number;
+}
+
+const byName = new Map<string, FileDType>(table.map(([name, dtype, bits]) => [name, { name, dtype, bits }]));
 const byDType = new Map(
   table.flatMap(([name, dtype], rank) => (dtype ? [[dtype, { name, rank }] as const] : [])),
 );
 
-/** Bits that an element of a file's dtype takes, or undefined for a name that the format does not have. */
-export function bitsOf(name: string): number | undefined {
-  return byName.get(name)?.[2];
+/** Every name that the format has for a dtype, in ascending order of the reference's enum. */
+export const FILE_DTYPES: readonly string[] = table.map(([name]) => name);
+
+/** The dtype of a name in a file, or undefined for a name that the format does not have. */
+export function fileDType(name: string): FileDType | undefined {
+  return byName.get(name);
 }
 
-/** Our dtype for a name in a file, or undefined if it cannot be held here (8-bit and smaller floats, complex). */
+/**
+ * Our dtype for a name in a file, or undefined if it cannot be held here (8-bit and smaller floats, complex).
+ */
 export function dtypeOf(name: string): DType | undefined {
-  return byName.get(name)?.[1];
+  return byName.get(name)?.dtype;
 }
 
 /** The name in a file of one of our dtypes, and its place in the reference's order. */

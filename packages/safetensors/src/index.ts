@@ -13,6 +13,7 @@ export * from './header';
 export { floatRepr } from './python-json';
 export * from './quantization-config';
 export * from './reader';
+export * from './rules';
 export * from './shard-plan';
 export * from './sharded';
 export * from './writer';

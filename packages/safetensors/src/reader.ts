@@ -18,22 +18,24 @@ import { printable } from './printable';
 /** An open safetensors file, or several that make one checkpoint. */
 export interface SafetensorsSource extends TensorSource {
   /**
-   * Tensors whose type cannot be held here, and the file's name of that type: `F8_E4M3`, `F8_E5M2`, `F8_E8M0`, `F8_E4M3FNUZ`,
-   * `F8_E5M2FNUZ`, `F6_E2M3`, `F6_E3M2`, `F4`, `C64`. They are not among `tensors`, and reading them is refused with the
-   * reason.
+   * Tensors whose type cannot be held here, and the file's name of that type: `F8_E4M3`, `F8_E5M2`,
+   * `F8_E8M0`, `F8_E4M3FNUZ`, `F8_E5M2FNUZ`, `F6_E2M3`, `F6_E3M2`, `F4`, `C64`. They are not among `tensors`,
+   * and reading them is refused with the reason.
    */
   readonly unreadable: ReadonlyMap<string, string>;
+  /** Reads no more of the file than the values that are asked for. */
   readRange(name: string, start: number, count: number): ReturnType<TensorSource['read']>;
 }
 
 /**
  * Opens a safetensors file: the header is read and checked, tensors are read when asked for.
  *
- * The values of a tensor are the bytes that `bytes.read` gives, not a copy, wherever they begin at a multiple of the
- * element's size in their buffer: from a file always, from memory (`bytesSource`) where the file has them so. Files of
- * the reference implementation and of this package do, in an array of their own; then a tensor is a view of that array,
- * takes no memory, and whoever writes to it changes the file in memory. Elsewhere the tensor is copied once. Values are not
- * looked at: they may be NaN, and a `bool` other than 0 and 1.
+ * The values of a tensor are the bytes that `bytes.read` gives, not a copy, wherever they begin at a multiple
+ * of the element's size in their buffer: from a file always, from memory (`bytesSource`) where the file has
+ * them so. Files of the reference implementation and of this package do, in an array of their own; then a
+ * tensor is a view of that array, takes no memory, and whoever writes to it changes the file in memory.
+ * Elsewhere the tensor is copied once. Values are not looked at: they may be NaN, and a `bool` other than 0
+ * and 1.
  *
  * @throws QloraError whose `rule` names what the file breaks.
  * @example

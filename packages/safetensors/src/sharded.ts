@@ -1,13 +1,16 @@
-// A checkpoint in several safetensors files: `model.safetensors.index.json` says which tensor is where. What becomes of
-// tensors that the index leaves out, or of a name in two files, follows transformers 5.23 (modeling_utils.py,
-// `_load_pretrained_model`; utils/hub.py, `get_checkpoint_shard_files`): the index tells it which files there are, and it
-// takes every tensor in them. Where it would go on with one of two answers, this refuses.
+// A checkpoint in several safetensors files: `model.safetensors.index.json` says which tensor is where. What
+// becomes of tensors that the index leaves out, or of a name in two files, follows transformers 5.23
+// (modeling_utils.py, `_load_pretrained_model`; utils/hub.py, `get_checkpoint_shard_files`): the index tells
+// it which files there are, and it takes every tensor in them. Where it would go on with one of two answers,
+// this refuses.
 import { findTensor, QloraError, readRange, type TensorInfo, type TensorSource } from '@qlora/tensor';
 import { JsonReader } from './json-reader';
 import { printable } from './printable';
 import type { SafetensorsSource } from './reader';
 
-/** Largest index that is read. A tensor takes about 100 bytes in it, and the largest models have some 100 000. */
+/**
+ * Largest index that is read. A tensor takes about 100 bytes in it, and the largest models have some 100 000.
+ */
 export const MAX_INDEX_BYTES = 100_000_000;
 
 /** Most files that an index may name. The largest models have some 200. */
@@ -24,8 +27,8 @@ function refuseIndex(rule: string, what: string, where: string, fix?: string): n
  * The file of each tensor, from the text of an index.
  *
  * @param where the index's path, for messages.
- * @throws QloraError with the rule that the index breaks: its size, its JSON, keys that are there twice, anything but plain
- * file names (an index must not reach outside its folder), too many files.
+ * @throws QloraError with the rule that the index breaks: its size, its JSON, keys that are there twice,
+ * anything but plain file names (an index must not reach outside its folder), too many files.
  */
 export function parseIndex(text: string | Uint8Array, where: string): Map<string, string> {
   const bytes = typeof text === 'string' ? new TextEncoder().encode(text) : text;
@@ -77,8 +80,8 @@ function checkedFileName(file: string, name: string, where: string): string {
 }
 
 /**
- * Several sources as one, with every tensor that is in them. A tensor that the index does not name is there too, as it is in
- * transformers.
+ * Several sources as one, with every tensor that is in them. A tensor that the index does not name is there
+ * too, as it is in transformers.
  *
  * @param shards open sources by file name.
  * @param index the file of each tensor.

@@ -40,8 +40,9 @@ export async function safetensorsSink(
     (a, b) =>
       Number(late.has(a.name)) - Number(late.has(b.name)) ||
       fileType(b.dtype).rank - fileType(a.dtype).rank ||
-      (a.name < b.name ? -1 : 1),
+      compareUtf8(a.name, b.name),
   );
+  for (const { name } of order) checkName(name, bytes.label);
   const infos = new Map(order.map((info) => [info.name, info]));
   if (infos.size !== tensors.length) {
     throw new QloraError({ what: 'two tensors have the same name', where: bytes.label });
@@ -52,18 +53,20 @@ export async function safetensorsSink(
 
   /** The header with the late tensors' lengths as they are, or at their bound. */
   const layout = () => {
-    const header: Record<string, unknown> = Object.create(null);
-    if (metadata.size > 0) header.__metadata__ = Object.fromEntries(metadata);
+    // Written by hand: an object would put names that look like numbers first.
+    const members: string[] = [];
+    if (metadata.size > 0) members.push(`"__metadata__":${textPairs(metadata)}`);
     const offsets = new Map<string, number>();
     let end = 0;
     for (const { name, dtype, shape } of order) {
       const actual = lateBytes.has(name) ? [lateBytes.get(name)?.length ?? 0] : shape;
       const length = byteLength(dtype, actual);
       offsets.set(name, end);
-      header[name] = { dtype: fileType(dtype).name, shape: actual, data_offsets: [end, end + length] };
+      const entry = { dtype: fileType(dtype).name, shape: actual, data_offsets: [end, end + length] };
+      members.push(`${JSON.stringify(name)}:${JSON.stringify(entry)}`);
       end += length;
     }
-    return { offsets, json: encoder.encode(JSON.stringify(header)) };
+    return { offsets, json: encoder.encode(`{${members.join(',')}}`) };
   };
 
   const { offsets, json } = layout();
@@ -133,4 +136,30 @@ export async function safetensorsSink(
     },
     abort: () => bytes.abort(),
   };
+}
+
+function textPairs(pairs: ReadonlyMap<string, string>): string {
+  return `{${[...pairs].map((pair) => pair.map((text) => JSON.stringify(text)).join(':')).join(',')}}`;
+}
+
+/** Throws for a name that no reader would find again. */
+function checkName(name: string, label: string): void {
+  const what =
+    name === '__metadata__' ? 'is the name of the metadata' : 'has half of a character in its name';
+  // JSON.stringify escapes a lone surrogate, and nothing else beyond ASCII.
+  const isBroken = /\\ud[89a-f]/i.test(JSON.stringify(name.replaceAll('\\', '')));
+  if (name !== '__metadata__' && !isBroken) return;
+  throw new QloraError({ what, where: [label, JSON.stringify(name)], fix: 'give the tensor another name' });
+}
+
+/** The order of UTF-8 bytes, in which Rust sorts: that of code points, which UTF-16 units do not have. */
+function compareUtf8(a: string, b: string): number {
+  for (let i = 0; i < a.length && i < b.length; i++) {
+    const [x, y] = [a.charCodeAt(i), b.charCodeAt(i)];
+    if (x === y) continue;
+    // Surrogates stand for what comes after all that is one unit.
+    const isHigh = (unit: number) => unit >= 0xd800 && unit <= 0xdfff;
+    return isHigh(x) === isHigh(y) ? x - y : isHigh(x) ? 1 : -1;
+  }
+  return a.length - b.length;
 }

@@ -35,7 +35,7 @@ export function checkRange(label: string, size: number, offset: number, length: 
   }
 }
 
-/** A source over bytes in memory; reads are views, not copies. */
+/** A source over bytes in memory; reads are views, not copies: who writes to one writes to `bytes`. */
 export function bytesSource(bytes: Uint8Array, label = 'bytes'): ByteSource {
   return {
     size: bytes.byteLength,
@@ -48,14 +48,22 @@ export function bytesSource(bytes: Uint8Array, label = 'bytes'): ByteSource {
   };
 }
 
-/** A source over a Blob or File, as a browser's file picker gives it. */
+/**
+ * A source over a Blob or File, as a browser's file picker gives it. A file that was changed or removed after it was
+ * picked cannot be read any more.
+ */
 export function blobSource(blob: Blob, label = 'blob'): ByteSource {
   return {
     size: blob.size,
     label,
     async read(offset, length) {
       checkRange(label, blob.size, offset, length);
-      return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
+      try {
+        return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
+      } catch (cause) {
+        const what = `bytes ${offset} to ${offset + length} cannot be read: ${(cause as Error).message}`;
+        throw new QloraError({ what, where: label, fix: 'choose the file again', cause });
+      }
     },
     async close() {},
   };

@@ -5,6 +5,9 @@ import { basename, dirname, join } from 'node:path';
 import { type ByteSink, type ByteSource, checkRange } from './bytes';
 import { QloraError } from './error';
 
+// Node ends the process when it is asked for 2 GiB or more at once.
+const MAX_IO_BYTES = 2 ** 30;
+
 /**
  * A file as random-access bytes.
  * @throws QloraError if it is missing, a folder, or not readable.
@@ -23,10 +26,13 @@ export async function fileSource(path: string): Promise<ByteSource> {
     label: path,
     async read(offset, length) {
       checkRange(path, info.size, offset, length);
-      const bytes = new Uint8Array(length);
+      const bytes = allocate(path, length);
       let done = 0;
       while (done < length) {
-        const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
+        const count = Math.min(length - done, MAX_IO_BYTES);
+        const { bytesRead } = await handle.read(bytes, done, count, offset + done).catch((cause) => {
+          throw ioError(path, cause);
+        });
         if (bytesRead === 0) {
           throw new QloraError({
             what: `ended at byte ${offset + done}`,
@@ -61,7 +67,7 @@ export async function fileSink(path: string): Promise<ByteSink> {
       let done = 0;
       while (done < bytes.byteLength) {
         const { bytesWritten } = await handle
-          .write(bytes, done, bytes.byteLength - done, offset + done)
+          .write(bytes, done, Math.min(bytes.byteLength - done, MAX_IO_BYTES), offset + done)
           .catch((cause) => {
             throw ioError(path, cause);
           });
@@ -85,6 +91,19 @@ export async function fileSink(path: string): Promise<ByteSink> {
       await rm(temporary, { force: true });
     },
   };
+}
+
+function allocate(path: string, length: number): Uint8Array {
+  try {
+    return new Uint8Array(length);
+  } catch (cause) {
+    throw new QloraError({
+      what: `${length} bytes do not fit into memory at once`,
+      where: path,
+      fix: 'read it in parts',
+      cause,
+    });
+  }
 }
 
 /** Writes a whole small file atomically. Text is written as UTF-8. */

@@ -25,6 +25,7 @@ export interface TensorSource {
   /**
    * `count` values from `start` on, in row-major order, as a tensor of one axis: for what need not be in memory whole. Left
    * out by sources that have nothing better than {@link read}; call {@link readRange}, which knows that.
+   * @throws QloraError if the range is not inside the tensor, or as {@link read} does.
    */
   readRange?(name: string, start: number, count: number): Promise<Tensor>;
   close(): Promise<void>;
@@ -80,8 +81,8 @@ export async function readRange(
   start: number,
   count: number,
 ): Promise<Tensor> {
-  checkElements(findTensor(source, name), start, count, source.label);
   if (source.readRange) return source.readRange(name, start, count);
+  checkElements(findTensor(source, name), start, count, source.label);
   return flatRange(await source.read(name), start, count);
 }
 
@@ -108,7 +109,9 @@ export function memorySource(
       return map.get(name) ?? (findTensor(source, name) as never);
     },
     async readRange(name, start, count) {
-      return flatRange(await source.read(name), start, count);
+      const tensor = await source.read(name);
+      checkElements({ name, ...tensor }, start, count, source.label);
+      return flatRange(tensor, start, count);
     },
     async close() {},
   };

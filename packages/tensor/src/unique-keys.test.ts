@@ -1,4 +1,5 @@
 // Finding a key that a JSON object has twice.
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { duplicateKey } from './unique-keys';
 
@@ -16,5 +17,22 @@ describe('duplicateKey', () => {
   it('lets the same key stand in different objects, and as a value', () => {
     expect(duplicateKey('{"a": {"a": "a"}, "b": [{"a": 1}, {"a": 2}, "a", "a"]}')).toBeUndefined();
     expect(duplicateKey('{"a\\"": "{\\"a\\": 1", "a": "\\\\"}')).toBeUndefined();
+  });
+
+  it('finds nothing in what JSON.stringify writes, and the key that was put in twice', () => {
+    fc.assert(
+      fc.property(fc.jsonValue({ maxDepth: 4 }), fc.string(), (value, key) => {
+        const json = JSON.stringify(value);
+        expect(duplicateKey(json)).toBeUndefined();
+        const name = JSON.stringify(key);
+        expect(duplicateKey(`[${json},{${name}:${json},"${key.length} ":0,${name}:${json}}]`)).toBe(key);
+      }),
+    );
+  });
+
+  it('follows nesting of any depth, within memory of its order', () => {
+    const depth = 1_000_000;
+    const deep = `${'{"a":['.repeat(depth)}{"b":1,"b":2}${']}'.repeat(depth)}`;
+    expect(duplicateKey(deep)).toBe('b');
   });
 });

@@ -38,17 +38,24 @@ export function modelTensors(options: MadeModel = {}): Map<string, Tensor> {
   );
 }
 
-/** Writes the folder. */
+/** Writes the folder of the model. */
 export async function makeModel(folder: string, options: MadeModel = {}): Promise<Map<string, Tensor>> {
-  await mkdir(folder, { recursive: true });
   const tensors = modelTensors(options);
+  await writeModel(folder, tensors, { model_type: 'llama', vocab_size: 40 });
+  return tensors;
+}
+
+/** Writes a folder with these tensors, a tokenizer, and weights in another format. */
+export async function writeModel(
+  folder: string,
+  tensors: ReadonlyMap<string, Tensor>,
+  config: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
   const source = memorySource(tensors);
-  await pump(
-    source,
-    await safetensorsSink(await fileSink(join(folder, 'model.safetensors')), source.tensors),
-  );
-  await writeFile(join(folder, 'config.json'), JSON.stringify({ model_type: 'llama', vocab_size: 40 }));
+  const sink = await safetensorsSink(await fileSink(join(folder, 'model.safetensors')), source.tensors);
+  await pump(source, sink);
+  await writeFile(join(folder, 'config.json'), JSON.stringify(config));
   await writeFile(join(folder, 'tokenizer.json'), '{"version":"1.0"}');
   await writeFile(join(folder, 'pytorch_model.bin'), 'weights in another format');
-  return tensors;
 }
