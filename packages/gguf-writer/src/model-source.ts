@@ -35,7 +35,8 @@ interface Entry {
 export function modelSource(source: TensorSource, model: GgufDescription): ModelSource {
   const entries = new Map<string, Entry>();
   const missing = new Set(model.tensors.keys());
-  for (const info of source.tensors) {
+  // By name, as the converter reads each file of a checkpoint.
+  for (const info of [...source.tensors].sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const canonical = model.canonicalName(info.name);
     if (canonical === undefined) continue;
     const rule = model.tensors.get(canonical);

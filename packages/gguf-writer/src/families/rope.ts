@@ -73,7 +73,7 @@ export function ropeMetadata(architecture: string, rope: Rope, config: ConfigRea
 
 /**
  * What rotary frequencies are divided by in Llama 3.1's scaling, [headDim/2]; undefined for any other. Computed in f32 where
- * the converter does, so that the last bits agree.
+ * the converter does; its power function may still round a last bit otherwise (of those of Llama 3.1 and 3.2 it rounds none).
  */
 export function llama3Factors({ theta, type, parameters }: Rope, headDim: number): Float32Array | undefined {
   if (type !== 'llama3') return undefined;
@@ -83,7 +83,7 @@ export function llama3Factors({ theta, type, parameters }: Rope, headDim: number
   const original = parameters.size('original_max_position_embeddings', 8192);
   return Float32Array.from({ length: Math.floor((headDim + 1) / 2) }, (_, i) => {
     const frequency = Math.fround(1 / Math.fround(theta ** Math.fround((2 * i) / headDim)));
-    const wavelength = Math.fround((2 * Math.PI) / frequency);
+    const wavelength = Math.fround(Math.fround(2 * Math.PI) / frequency);
     if (wavelength < original / high) return 1;
     if (wavelength > original / low) return factor;
     const smooth = Math.fround(Math.fround(Math.fround(original / wavelength) - low) / (high - low));
