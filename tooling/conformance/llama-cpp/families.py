@@ -76,10 +76,10 @@ def check_names(model):
     assert ours == theirs, (model["name"], set(ours) ^ set(theirs))
 
 
-def convert(model, kind):
-    out = WORK / f"{model['name']}-{kind}.theirs.gguf"
+def convert(model, kind, *options, name=""):
+    out = WORK / (name or f"{model['name']}-{kind}.theirs.gguf")
     TextModel.get_vocab_base_pre = lambda self, tokenizer: model["pre"]
-    sys.argv = ["convert", str(WORK / model["name"]), "--outfile", str(out), "--outtype", kind, "--model-name", model["name"]]
+    sys.argv = ["convert", str(WORK / model["name"]), "--outfile", str(out), "--outtype", kind, "--model-name", model["name"], *options]
     with contextlib.redirect_stderr(io.StringIO()):
         convert_hf_to_gguf.main()
     return out
@@ -163,6 +163,15 @@ def main():
             if kind == "f32":
                 golden[name]["metadata"] = {key: short(value) for key, value in sorted(metadata.items())}
                 golden[name]["different"] = sorted(keys)
+    split = models[0]
+    convert(split, "q8_0", "--split-max-size", "70K", name="theirs.gguf")
+    for part in split["parts"]:
+        theirs = WORK / part.replace(split["name"], "theirs")
+        failed, _, metadata, tensors = compare(split["name"], part, WORK / part, theirs)
+        failures += failed
+        compared += len(tensors)
+        count += 1
+    print(f"split as {[len(read(WORK / part)[1]) for part in split['parts']]} tensors")
     for name, key in sorted(differing):
         print(f"listed: {name}: {key}")
     print(f"{len(models)} models, {count} files, {compared} tensors; {failures} files differ")

@@ -18,6 +18,7 @@ import { ConfigReader } from '../families/config';
 import { ggufFamilyOf } from '../families/registry';
 import { readImatrix } from '../imatrix';
 import type { GgufType } from '../recipes';
+import { type GgufPart, ggufPartName } from '../split';
 import type { TokenizerFiles } from '../tokenizer/files';
 import { type GgufValue, list, text, u32 } from '../value';
 import { ggufSink } from '../writer';
@@ -52,6 +53,15 @@ const piecesJson = (kind: 'llama' | 'gemma', config: object): TokenizerFiles => 
   tokenizer: json(`${kind}.json`),
   config: { ...config },
 });
+
+/** A tokenizer of pieces, from one of its files. */
+export function piecesTokenizer(kind: 'llama' | 'gemma', from: 'model' | 'json'): TokenizerFiles {
+  const config = kind === 'llama' ? special : { bos_token: '<bos>', eos_token: '<eos>', pad_token: '<pad>' };
+  const all = pieces(kind, config);
+  return from === 'json'
+    ? { tokenizer: all.tokenizer, config }
+    : { sentencePiece: all.sentencePiece, config };
+}
 
 /** A byte-level tokenizer with the pre-tokenizer of that name. */
 export function byteLevelTokenizer(kind: string, config: object = {}): TokenizerFiles {
@@ -348,7 +358,7 @@ export const tinyModels: readonly TinyModel[] = [
         0: ['<unk>', true],
         1: ['<s>', true],
         2: ['</s>', false],
-        460: ['<|end|>', true],
+        460: ['<|endoftext|>', true],
         461: ['<|x▁y|>', false],
       }),
     }),
@@ -478,4 +488,22 @@ export async function tinyGguf(model: TinyModel, type: GgufType, imatrix?: Uint8
   const importance = imatrix && { imatrix: await readImatrix(bytesSource(imatrix)), file: 'imatrix.gguf' };
   await exportGguf({ source, config, tokenizer, type, name, importance }, bytes);
   return bytes.bytes();
+}
+
+/** Our files of a model that is split: their names and bytes. */
+export async function tinyParts(
+  model: TinyModel,
+  type: GgufType,
+  maxSize: number,
+): Promise<{ name: string; bytes: Uint8Array }[]> {
+  const sinks: ReturnType<typeof memorySink>[] = [];
+  const { name, config, tokenizer } = model;
+  const open = async (part: GgufPart) => {
+    const sink = memorySink(ggufPartName(`${name}.gguf`, part));
+    sinks.push(sink);
+    return sink;
+  };
+  const source = memorySource(tinyTensors(model));
+  await exportGguf({ source, config, tokenizer, type, name }, { open, maxSize });
+  return sinks.map((sink) => ({ name: sink.label, bytes: sink.bytes() }));
 }

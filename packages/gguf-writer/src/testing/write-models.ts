@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bytesOf, type Tensor } from '@qlora/tensor';
-import { tinyGguf, tinyImatrix, tinyModels, tinyTensors } from './tiny-models';
+import { tinyGguf, tinyImatrix, tinyModels, tinyParts, tinyTensors } from './tiny-models';
 
 /** A safetensors file, without alignment. */
 function safetensors(tensors: readonly [string, Tensor][]): Uint8Array {
@@ -46,6 +46,8 @@ for (const model of tinyModels) {
     const file = await tinyGguf(model, type, await tinyImatrix(model));
     writeFileSync(join(out, `${model.name}-${type}+imatrix.ours.gguf`), file);
   }
+  const parts = model === tinyModels[0] ? await tinyParts(model, 'q8_0', 70_000) : [];
+  for (const { name, bytes } of parts) writeFileSync(join(out, name), bytes);
   written.push({
     name: model.name,
     types: model.types,
