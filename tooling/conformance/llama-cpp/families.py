@@ -164,7 +164,7 @@ def main():
                 golden[name]["metadata"] = {key: short(value) for key, value in sorted(metadata.items())}
                 golden[name]["different"] = sorted(keys)
     split = models[0]
-    convert(split, "q8_0", "--split-max-size", "70K", name="theirs.gguf")
+    convert(split, "q8_0", "--split-max-size", "50K", name="theirs.gguf")
     for part in split["parts"]:
         theirs = WORK / part.replace(split["name"], "theirs")
         failed, _, metadata, tensors = compare(split["name"], part, WORK / part, theirs)

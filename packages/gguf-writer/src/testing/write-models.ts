@@ -46,12 +46,13 @@ for (const model of tinyModels) {
     const file = await tinyGguf(model, type, await tinyImatrix(model));
     writeFileSync(join(out, `${model.name}-${type}+imatrix.ours.gguf`), file);
   }
-  const parts = model === tinyModels[0] ? await tinyParts(model, 'q8_0', 70_000) : [];
+  const parts = model === tinyModels[0] ? await tinyParts(model, 'q8_0', 50_000) : [];
   for (const { name, bytes } of parts) writeFileSync(join(out, name), bytes);
   written.push({
     name: model.name,
     types: model.types,
     weighted,
+    parts: parts.map((part) => part.name),
     pre: model.pre,
     isMultimodal: !!model.dropped,
   });
