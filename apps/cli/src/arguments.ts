@@ -1,4 +1,7 @@
 // Parsers of option values: what comes in is text, and what is wrong is said in one sentence.
+import { parseSchemes } from '@qlora/convert';
+import type { QuantizationConfig } from '@qlora/quant-strategies';
+import { QloraError } from '@qlora/tensor';
 import { InvalidArgumentError } from 'commander';
 
 /** A number, in a range if one is given. */
@@ -65,6 +68,16 @@ export function share(text: string): { index: number; count: number } {
   if (!(parsed.index >= 1 && parsed.index <= parsed.count))
     throw new InvalidArgumentError('A share like 1/4 (the first of four) is needed.');
   return parsed;
+}
+
+/** Schemes to compare, separated by commas: `nf4,fp4/128`. */
+export function schemes(text: string): QuantizationConfig[] {
+  try {
+    return parseSchemes(text);
+  } catch (error) {
+    if (error instanceof QloraError) throw new InvalidArgumentError(error.message);
+    throw error;
+  }
 }
 
 /** Names separated by commas. */

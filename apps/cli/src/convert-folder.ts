@@ -14,6 +14,9 @@ import { byteProgress } from './byte-progress';
 import { checkOutFolder } from './output';
 import { duration, type Reporter } from './reporter';
 
+/** The rule of the error that Ctrl-C makes; the command then ends with 130, as shells expect. */
+export const INTERRUPTED = 'interrupted';
+
 /** Flags of a verb that writes a model folder. */
 export interface FolderFlags {
   readonly out: string;
@@ -43,7 +46,12 @@ export async function convertFolder<T extends FolderResult>(
   const stop = new AbortController();
   const onSignal = () =>
     stop.abort(
-      new QloraError({ what: 'interrupted', where: out, fix: 'go on with the same command and --resume' }),
+      new QloraError({
+        what: 'interrupted',
+        rule: INTERRUPTED,
+        where: out,
+        fix: 'go on with the same command and --resume',
+      }),
     );
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
   const progress = byteProgress(label, reporter);

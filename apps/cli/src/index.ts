@@ -1,8 +1,10 @@
 // The verbs of the `qlora` command as functions, for programs that want what it does.
+export type { Analysis, KindRow, Row, TensorRow } from './analysis';
 export { describeTrend, type LossTrend, lossTrend } from './loss-trend';
 export { createProgram } from './program';
 export { type Report, type ReportSection, renderReport } from './report';
 export { bytes, createReporter, duration, type Progress, type Reporter, silentReporter } from './reporter';
+export { type AnalyzeOptions, analyze } from './verbs/analyze';
 export { type EvaluateOptions, evaluate } from './verbs/evaluate';
 export { type ExportGgufOptions, exportGguf } from './verbs/export-gguf';
 export { type ExportQnatOptions, exportQnat } from './verbs/export-qnat';

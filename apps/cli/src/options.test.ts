@@ -77,6 +77,7 @@ interface Table {
 const outputTests = 'bad-output.test.ts';
 const computeTests = 'compute.test.ts';
 const folderTests = 'shares.test.ts';
+const analyzeTests = 'analyze.test.ts';
 const folderOptions = {
   '--resume': folderTests,
   '--shard': folderTests,
@@ -183,6 +184,16 @@ const tables: Record<string, Table> = {
       '--no-double-quant': [],
     },
     elsewhere: { '--out': outputTests, '--overwrite': outputTests, '--threads': folderTests },
+  },
+  analyze: {
+    args: [model],
+    options: { '--schemes': ['nf4,fp4/32'], '--tensors': ['q_proj'] },
+    elsewhere: {
+      '--per-tensor': analyzeTests,
+      '--html': analyzeTests,
+      '--overwrite': analyzeTests,
+      '--threads': analyzeTests,
+    },
   },
   inspect: { args: [model], options: {} },
 };

@@ -56,39 +56,46 @@ export async function checkOutFolder(
  * Throws unless a file can be written at `path`.
  *
  * @param options.magic how every file of this kind begins; only such a file is replaced.
+ * @param options.kind what such a file is called in messages; default `MAGIC file`.
+ * @param options.option what the path was given as; default `--out`.
  * @throws QloraError if it is there already (unless `overwrite` is set and it is of this kind), or cannot be made.
  */
 export async function checkOutFile(
   path: string,
-  options: { readonly overwrite: boolean; readonly magic: string },
+  options: {
+    readonly overwrite: boolean;
+    readonly magic: string;
+    readonly kind?: string;
+    readonly option?: string;
+  },
 ): Promise<void> {
+  const { magic, kind = `${magic} file`, option = '--out' } = options;
   const info = await stat(path).catch(() => undefined);
-  if (!info) return checkParent(path);
+  if (!info) return checkParent(path, option);
   if (info.isDirectory()) {
     throw new QloraError({
       what: 'is a folder, a file is to be written',
       where: path,
-      fix: 'name a file as --out',
+      fix: `name a file as ${option}`,
     });
   }
   if (!options.overwrite) {
     throw new QloraError({
       what: 'exists already',
       where: path,
-      fix: 'remove it, name another --out, or pass --overwrite',
+      fix: `remove it, name another ${option}, or pass --overwrite`,
     });
   }
-  const { magic } = options;
   const file = await fileSource(path);
   const start = await file.read(0, Math.min(magic.length, file.size)).finally(() => file.close());
   if (file.size > 0 && new TextDecoder('latin1').decode(start) !== magic) {
     throw new QloraError({
-      what: `is no ${magic} file, so it is not replaced`,
+      what: `is no ${kind}, so it is not replaced`,
       where: path,
-      fix: 'remove it yourself or name another --out',
+      fix: `remove it yourself or name another ${option}`,
     });
   }
-  await checkParent(path);
+  await checkParent(path, option);
 }
 
 /** Throws if something that is read is the folder or lies in it, seen through links. */
@@ -111,7 +118,7 @@ function isInside(path: string, folder: string): boolean {
 }
 
 /** Throws unless the nearest folder above that exists can be written to. */
-async function checkParent(path: string): Promise<void> {
+async function checkParent(path: string, option = '--out'): Promise<void> {
   let parent = dirname(resolve(path));
   for (;;) {
     const info = await stat(parent).catch((cause: NodeJS.ErrnoException) => {
@@ -122,7 +129,7 @@ async function checkParent(path: string): Promise<void> {
       throw new QloraError({
         what: 'a part of the path is a file, not a folder',
         where: path,
-        fix: 'name another --out',
+        fix: `name another ${option}`,
       });
     }
     if (info) break;

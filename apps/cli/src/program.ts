@@ -1,14 +1,16 @@
 // The command line: verbs, their options and examples. Each verb's work is a file in `verbs/`; here is only what they are
 // called and told.
 import { createRequire } from 'node:module';
+import { DEFAULT_SCHEMES, parseSchemes } from '@qlora/convert';
 import { GGUF_TYPES, type GgufType } from '@qlora/gguf-writer';
 import { codecNames, type QuantizationConfig, strategyNames } from '@qlora/quant-strategies';
 import { SCHEDULES, type TrainingConfig } from '@qlora/trainer';
 import { Command, Option } from 'commander';
-import { names, number, positive, powerOfTwo, share, size, targetModules, whole } from './arguments';
+import { names, number, positive, powerOfTwo, schemes, share, size, targetModules, whole } from './arguments';
 import { applyConfigFile } from './config-file';
 import { BACKENDS } from './load';
 import { createReporter, type Reporter } from './reporter';
+import { analyze } from './verbs/analyze';
 import { evaluate } from './verbs/evaluate';
 import { exportGguf } from './verbs/export-gguf';
 import { type ExportQnatOptions, exportQnat } from './verbs/export-qnat';
@@ -304,6 +306,33 @@ A whole run:
         return exportQnat(model, { out, overwrite, threads, quantization: flags }, reporter);
       }),
     );
+
+  program
+    .command('analyze')
+    .description('what quantization costs the weights of a model: errors compared across schemes')
+    .argument('<model>', 'folder of a Hugging Face checkpoint of any architecture and size, not in 4 bits')
+    .addOption(
+      new Option('--schemes <list>', 'what to compare, see below')
+        .argParser(schemes)
+        .default(parseSchemes(DEFAULT_SCHEMES), DEFAULT_SCHEMES),
+    )
+    .addOption(
+      new Option(
+        '--tensors <names>',
+        'tensors with one of these in their names, instead of the linear layers: q_proj,embed_tokens',
+      ).argParser(names),
+    )
+    .addOption(
+      new Option('--per-tensor', 'a row for each tensor (with --json there always is one)').default(false),
+    )
+    .addOption(new Option('--html <file>', 'write a page with plots and tables'))
+    .addOption(new Option('--overwrite', 'replace the page that is at --html').default(false))
+    .addOption(threads())
+    .addHelpText(
+      'after',
+      `\nA scheme is a codec (${codecNames().join(', ')}), and after slashes what is not as in the QLoRA paper: a strategy\n(${strategyNames().join(', ')}), the number of values that share a scale (64), plain for scales in f32\ninstead of 8 bits: nf4, nf4/128, fp4/zero-point/32/plain.\n\nExamples:\n  $ qlora analyze ./SmolLM2-135M --html analysis.html\n  $ qlora analyze ./SmolLM2-135M --schemes nf4,nf4/plain,nf4/128/plain --per-tensor\n  $ qlora analyze ./SmolLM2-135M --tensors embed_tokens,lm_head --json`,
+    )
+    .action(run(analyze));
 
   program
     .command('inspect')

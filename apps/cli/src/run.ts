@@ -3,13 +3,14 @@
 import { QloraError } from '@qlora/tensor';
 import { CommanderError } from 'commander';
 import pc from 'picocolors';
+import { INTERRUPTED } from './convert-folder';
 import { printable } from './printable';
 import { createProgram } from './program';
 import { stopProgress } from './reporter';
 
 /**
  * Runs `qlora` with the arguments after its name, writing to standard output and standard error.
- * @returns the exit code: 0, or 1 where the input was refused.
+ * @returns the exit code: 0, 1 where the input was refused, 130 where Ctrl-C stopped the work.
  */
 export async function run(args: readonly string[]): Promise<number> {
   const json = args.includes('--json');
@@ -27,7 +28,7 @@ export async function run(args: readonly string[]): Promise<number> {
     const { message, what, where, fix, rule } = error;
     if (json) printJson({ message, what, where, fix, rule });
     else process.stderr.write(`${pc.red('error')} ${printable(message)}\n`);
-    return 1;
+    return rule === INTERRUPTED ? 130 : 1;
   }
 }
 

@@ -80,7 +80,7 @@ describe('quantize', () => {
       await sleep(5);
     child.kill('SIGINT');
     const { code, stderr } = await ended;
-    expect(code).toBe(1);
+    expect(code).toBe(130);
     expect(stderr).toMatch(/unfinished work is kept in .*\.out\.partial: --resume goes on/);
     expect(stderr).toMatch(/error .*out: interrupted/);
     expect(existsSync(out)).toBe(false);

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { lora, loraConfig } from '@qlora/peft';
+import { saveAdapter } from '@qlora/peft/node';
 import { dequantizeTensor, type QuantizedSource, quantizeTensor } from '@qlora/quant-strategies';
 import { bytesOf, fromFloat32, QloraError, toFloat32 } from '@qlora/tensor';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -87,6 +89,12 @@ describe('quantizeFolder', () => {
     const folder = await openModelFolder(out);
     expect(folder.source.tensors.map(({ name }) => name).sort()).toEqual([...tensors.keys()].sort());
     await folder.close();
+  });
+
+  it('refuses a name that no module has', async () => {
+    await makeModel(model);
+    const named = quantizeFolder(model, out, { skipModules: ['down_prj'] });
+    await expect(named).rejects.toThrow(/no module is named "down_prj"/);
   });
 
   it('leaves modules that are named dense, and says so to transformers', async () => {
@@ -189,6 +197,14 @@ describe('an interrupted run', () => {
     expect(result.complete).toBe(true);
   });
 
+  it('is not gone on with where nothing says what it is of', async () => {
+    await makeModel(model);
+    await interrupted(6);
+    await rm(join(workingFolder(out), '.job.json'));
+    const resumed = quantizeFolder(model, out, { ...small, resume: true });
+    await expect(resumed).rejects.toThrow(/holds weights, but no \.job\.json/);
+  });
+
   it('finds a file that is not what the job makes', async () => {
     await makeModel(model);
     await interrupted(6);
@@ -262,6 +278,46 @@ describe('mergeFolder', () => {
     );
     expect(found.data).toEqual(wanted.data);
     await dense.close();
+  });
+
+  const names = ['model.layers.0.mlp.up_proj', 'transformer.h.0.mlp.c_fc'] as const;
+  /** An adapter of rank 2 on one layer. */
+  const makeAdapter = (module: string, outFeatures: number, inFeatures: number, alpha: number) => {
+    const values = (n: number) => Float32Array.from({ length: n }, (_, i) => Math.cos(i));
+    const parts = new Map([
+      ['lora_A.weight', fromFloat32('f32', [2, inFeatures], values(2 * inFeatures))],
+      ['lora_B.weight', fromFloat32('f32', [outFeatures, 2], values(2 * outFeatures))],
+    ]);
+    const config = loraConfig({ rank: 2, alpha, targetModules: [module] });
+    const adapter = { method: lora, config, modules: new Map([[module, parts]]), label: 'made' };
+    return saveAdapter(join(home, 'adapter'), adapter, { overwrite: true });
+  };
+
+  it('goes on only with the adapter that it began with, its alpha included', async () => {
+    await makeModel(model);
+    await makeAdapter(names[0], 50, 36, 4);
+    const how = { ...small, share: { index: 1, count: 2 } };
+    await mergeFolder(model, join(home, 'adapter'), out, how);
+    await makeAdapter(names[0], 50, 36, 4000);
+    await expect(mergeFolder(model, join(home, 'adapter'), out, how)).rejects.toThrow(/another job: adapter/);
+  });
+
+  it('refuses an adapter of a Conv1D, plain or in 4 bits, rather than to merge it the wrong way round', async () => {
+    const weight = fromFloat32(
+      'f32',
+      [8, 8],
+      Float32Array.from({ length: 64 }, (_, i) => Math.sin(i)),
+    );
+    await writeModel(model, new Map([[`${names[1]}.weight`, weight]]), {
+      model_type: 'gpt2',
+      vocab_size: 40,
+    });
+    await quantizeFolder(model, out);
+    await makeAdapter(names[1], 8, 8, 4);
+    for (const folder of [model, out]) {
+      const merged = mergeFolder(folder, join(home, 'adapter'), join(home, 'merged'));
+      await expect(merged).rejects.toThrow(/adapts "transformer\.h\.0\.mlp\.c_fc", a Conv1D/);
+    }
   });
 
   it('refuses a value that the smaller type cannot hold', async () => {

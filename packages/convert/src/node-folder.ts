@@ -72,7 +72,9 @@ async function readConfig(path: string): Promise<string> {
   });
   if (info.size > MAX_CONFIG_BYTES)
     throw new QloraError({ what: `is ${info.size} bytes, too large for a config.json`, where: file });
-  return readFile(file, 'utf8');
+  return readFile(file, 'utf8').catch((cause) => {
+    throw ioError(file, cause);
+  });
 }
 
 // What belongs to a model beside its weights: configs, tokenizers, chat templates, code, licences.
@@ -80,19 +82,31 @@ const COMPANION = /\.(json|txt|model|jinja|py|tiktoken|md)$|^(LICEN[CS]E|NOTICE)
 const REPLACED = new Set(['config.json', 'model.safetensors.index.json', 'pytorch_model.bin.index.json']);
 const MAX_COMPANION_BYTES = 512 * 1024 * 1024;
 
+/** What is in a folder. */
+const entriesOf = (folder: string) =>
+  readdir(folder, { withFileTypes: true }).catch((cause) => {
+    throw ioError(folder, cause);
+  });
+
 /** Copies what lies beside the weights (tokenizer, chat template, generation_config.json …), config.json left out. */
 export async function copyCompanions(from: string, to: string): Promise<void> {
-  for (const entry of await readdir(from, { withFileTypes: true })) {
+  for (const entry of await entriesOf(from)) {
     const { name } = entry;
     if (entry.isDirectory() || REPLACED.has(name) || !COMPANION.test(name)) continue;
     const path = join(from, name);
     const info = await stat(path).catch(() => undefined);
     if (!info?.isFile() || info.size > MAX_COMPANION_BYTES) continue;
-    await copyFile(path, join(to, name));
+    await copyFile(path, join(to, name)).catch((cause) => {
+      throw ioError(path, cause);
+    });
     // Not the mode: a copy of what may only be read could not be replaced by a later run.
     await chmod(join(to, name), 0o644);
   }
 }
+
+/** What tells one text from another. */
+export const hashText = (text: string): string =>
+  createHash('sha256').update(text).digest('hex').slice(0, 32);
 
 const SAMPLES = 16;
 const SAMPLE_BYTES = 4096;
@@ -102,7 +116,10 @@ const SAMPLE_BYTES = 4096;
  * file. The same on every machine that has a copy.
  */
 export async function weightsFingerprint(folder: string): Promise<Record<string, string>> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.safetensors')).sort();
+  const names = (await entriesOf(folder))
+    .filter((entry) => !entry.isDirectory() && entry.name.endsWith('.safetensors'))
+    .map(({ name }) => name)
+    .sort();
   const prints: Record<string, string> = {};
   for (const name of names) {
     const file = await fileSource(join(folder, name));

@@ -1,6 +1,6 @@
 // Writing a model folder file by file, so that the work can be interrupted, gone on with, and shared by machines. Everything
 // is made in a working folder beside the result, `.NAME.partial`; each weights file gets its name there when it is complete,
-// and the folder gets its own name when all are. `job.json` says what is being made, so that only the same job goes on.
+// and the folder gets its own name when all are. `.job.json` says what is being made, so that only the same job goes on.
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import {
@@ -71,7 +71,7 @@ export interface FolderResult {
   readonly files: number;
 }
 
-const JOB_FILE = 'job.json';
+const JOB_FILE = '.job.json';
 
 /** Where a folder is made before it gets its name. */
 export function workingFolder(out: string): string {
@@ -169,6 +169,13 @@ async function enter(work: string, job: FolderJob, options: FolderOptions): Prom
       if (error.code === 'ENOENT') return undefined;
       throw error;
     });
+    if (found === undefined && (await readdir(work)).some((name) => name.endsWith('.safetensors'))) {
+      throw new QloraError({
+        what: `holds weights, but no ${JOB_FILE} that says of which job`,
+        where: work,
+        fix: 'remove the folder and begin anew',
+      });
+    }
     if (found === undefined) return await writeFileAtomic(join(work, JOB_FILE), `${wanted}\n`);
     if (found.trim() !== wanted) throw differentJob(work, found, wanted);
   } catch (error) {
@@ -192,7 +199,7 @@ function differentJob(work: string, found: string, wanted: string): QloraError {
   return new QloraError({
     what: `is of another job: ${key} is ${say(before[key ?? ''])} there and ${say(now[key ?? ''])} now`,
     where: join(work, JOB_FILE),
-    fix: 'say the same as then, or begin anew with --overwrite and without --resume',
+    fix: 'say the same as then, or remove the folder and begin anew',
   });
 }
 
@@ -294,8 +301,9 @@ async function complete(
     await job.companions(work);
     if (names.length > 1) await writeFileAtomic(join(work, INDEX_FILE), shardIndex(contents, totalSize));
     await removeLeftovers(work);
-    await rm(join(work, JOB_FILE));
     await replace(work, job.out, overwrite);
+    // Last: a working folder that does not say what it is of must not be gone on with.
+    await rm(join(job.out, JOB_FILE), { force: true });
   } catch (error) {
     throw error instanceof QloraError ? error : ioError(job.out, error);
   }

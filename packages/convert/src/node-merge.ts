@@ -1,9 +1,10 @@
 // A model folder with an adapter merged into its weights, dense.
 import { join } from 'node:path';
-import { checkAdapter, type LinearInfo } from '@qlora/peft';
+import { checkAdapter, type LinearInfo, type StoredAdapter } from '@qlora/peft';
 import { loadAdapter } from '@qlora/peft/node';
 import { isQuantizedSource } from '@qlora/quant-strategies';
 import { DEFAULT_MAX_SHARD_SIZE, planShards } from '@qlora/safetensors';
+import { QloraError } from '@qlora/tensor';
 import { writeFileAtomic } from '@qlora/tensor/node';
 import { editConfigText } from './config-text';
 import { mergedItems, outputBytes } from './items';
@@ -11,6 +12,7 @@ import { isConv1dWeight, linearWeights } from './linear-weights';
 import {
   type CheckFolder,
   copyCompanions,
+  hashText,
   type ModelFolder,
   openModelFolder,
   weightsFingerprint,
@@ -49,7 +51,10 @@ export async function mergeFolder(
   try {
     options.check?.(model);
     const layers = linearInfos(model);
-    if (adapter) checkAdapter(adapter, layers.values());
+    if (adapter) {
+      refuseConv1d(adapter, model);
+      checkAdapter(adapter, layers.values());
+    }
     const isTransposed = (name: string) => isIn4Bits(model, name) && isConv1dWeight(model.config, name);
     const items = mergedItems(model.source, adapter, layers, dtype, isTransposed);
     const type = torchTypes[dtype];
@@ -61,7 +66,11 @@ export async function mergeFolder(
           dtype,
           maxShardSize,
           weights: await weightsFingerprint(folder),
-          adapter: adapterFolder === undefined ? null : await weightsFingerprint(adapterFolder),
+          config: hashText(model.configText),
+          adapter:
+            adapterFolder === undefined || !adapter
+              ? null
+              : { config: adapter.config, weights: await weightsFingerprint(adapterFolder) },
         },
         shards: planShards(items, outputBytes, maxShardSize),
         async companions(to) {
@@ -79,6 +88,18 @@ export async function mergeFolder(
 
 const isIn4Bits = ({ source }: ModelFolder, name: string) =>
   isQuantizedSource(source) && source.quantized.has(name);
+
+/** Throws if the adapter changes a Conv1D, whose weight is the other way round. */
+function refuseConv1d(adapter: StoredAdapter, { config, path }: ModelFolder): void {
+  for (const name of adapter.modules.keys()) {
+    if (!isConv1dWeight(config, `${name}.weight`)) continue;
+    throw new QloraError({
+      what: `adapts "${name}", a Conv1D, which is not merged here`,
+      where: adapter.label,
+      fix: `merge it with PEFT; ${path} can be quantized and dequantized`,
+    });
+  }
+}
 
 /** The linear layers of a model by module name, for adapters: those in 4 bits, or those that would be. */
 export function linearInfos({ config, source }: ModelFolder): Map<string, LinearInfo> {

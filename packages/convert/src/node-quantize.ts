@@ -6,7 +6,13 @@ import { writeFileAtomic } from '@qlora/tensor/node';
 import { editConfigText } from './config-text';
 import { outputBytes, quantizedItems } from './items';
 import { type LinearWeights, linearWeights } from './linear-weights';
-import { type CheckFolder, copyCompanions, openModelFolder, weightsFingerprint } from './node-folder';
+import {
+  type CheckFolder,
+  copyCompanions,
+  hashText,
+  openModelFolder,
+  weightsFingerprint,
+} from './node-folder';
 import { type FolderOptions, type FolderResult, writeFolder } from './node-job';
 import type { BlockwiseConfig } from './quantize';
 
@@ -61,6 +67,13 @@ export async function quantizeFolder(
     }
     const { source, config } = model;
     const linear = linearWeights(config, source.tensors, { skipModules });
+    if (linear.unmatched.length > 0) {
+      throw new QloraError({
+        what: `no module is named ${linear.unmatched.map((name) => `"${name}"`).join(', ')}`,
+        where: folder,
+        fix: 'say the name of a module, its end, or its beginning up to a point: down_proj, model.layers.0',
+      });
+    }
     const items = quantizedItems(source, linear, { scheme, blockSize, doubleQuant });
     const shards = planShards(items, outputBytes, maxShardSize);
     const quantization = writeBitsandbytesConfig({
@@ -78,6 +91,7 @@ export async function quantizeFolder(
           doubleQuant,
           skipModules,
           maxShardSize,
+          config: hashText(model.configText),
           weights: await weightsFingerprint(folder),
         },
         shards,

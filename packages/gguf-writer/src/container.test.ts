@@ -187,6 +187,13 @@ describe('a tensor that is written in parts', () => {
     expect(Buffer.compare(bytes.bytes(), whole.bytes())).toBe(0);
   });
 
+  it('is refused where a part begins or ends inside a block', async () => {
+    const q8 = { name: 'q', shape: [64], type: blockTypeOf('q8_0') };
+    const sink = await ggufSink(memorySink(), { metadata: new Map(), tensors: [q8] });
+    await expect(sink.writeBlocks('q', 16, new Uint8Array(34))).rejects.toThrow(/Write whole blocks/);
+    await expect(sink.writeBlocks('q', 0, new Uint8Array(17))).rejects.toThrow(/Write whole blocks/);
+  });
+
   it('is refused when a part lies outside, comes twice, or is missing', async () => {
     const sink = await ggufSink(memorySink(), { metadata: new Map(), tensors: [plan] });
     const part = new Uint8Array(64);

@@ -106,7 +106,8 @@ export async function ggufSink(bytes: ByteSink, { metadata, tensors }: GgufConte
     const total = blockByteLength(type, elementCount(shape));
     const left = pending.get(name) ?? 0;
     const at = (start / type.blockSize) * type.blockBytes;
-    if (!Number.isSafeInteger(at) || at < 0 || at + blocks.length > total || blocks.length > left) {
+    const whole = start % type.blockSize === 0 && blocks.length % type.blockBytes === 0;
+    if (!whole || !Number.isSafeInteger(at) || at < 0 || at + blocks.length > total || blocks.length > left) {
       throw new QloraError({
         what: `${blocks.length} bytes came for value ${start}, where ${left} of ${total} were missing`,
         where: [label, name],

@@ -111,7 +111,9 @@ export function memorySource(
     async readRange(name, start, count) {
       const tensor = await source.read(name);
       checkElements({ name, ...tensor }, start, count, source.label);
-      return flatRange(tensor, start, count);
+      // A copy: what is read belongs to who reads it, who may hand it to a thread.
+      const { dtype, shape, data } = flatRange(tensor, start, count);
+      return { dtype, shape, data: data.slice() as HostArray };
     },
     async close() {},
   };
