@@ -74,6 +74,7 @@ interface Table {
   /** Options whose effect shows in something else; tested where it says. */
   readonly elsewhere?: Readonly<Record<string, string>>;
 }
+const ggufTests = 'export-gguf.test.ts';
 const outputTests = 'bad-output.test.ts';
 const computeTests = 'compute.test.ts';
 const folderTests = 'shares.test.ts';
@@ -172,8 +173,14 @@ const tables: Record<string, Table> = {
   },
   'export gguf': {
     args: [model],
-    options: { '--type': ['q8_0'], '--adapter': [adapters[0]] },
-    elsewhere: { '--out': outputTests, '--overwrite': outputTests, '--threads': folderTests },
+    options: { '--type': ['q8_0'], '--adapter': [adapters[0]], '--split-max-size': ['20KB'] },
+    elsewhere: {
+      '--out': outputTests,
+      '--overwrite': outputTests,
+      '--threads': folderTests,
+      '--imatrix': ggufTests,
+      '--pre': ggufTests,
+    },
   },
   'export qnat': {
     args: [model],

@@ -269,6 +269,13 @@ A whole run:
         .choices([...GGUF_TYPES])
         .default('f16' satisfies GgufType),
     )
+    .option('--imatrix <file>', "importance matrix of llama.cpp's llama-imatrix, for types of few bits")
+    .option(
+      '--split-max-size <size>',
+      'size of a file at most, as 4GB or 500MB; larger models take several',
+      size,
+    )
+    .option('--pre <name>', "name of llama.cpp's pre-tokenizer, where the tokenizer's is not recognized")
     .addOption(adapter())
     .addOption(threads())
     .addOption(overwrite())

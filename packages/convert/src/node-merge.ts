@@ -101,8 +101,8 @@ function refuseConv1d(adapter: StoredAdapter, { config, path }: ModelFolder): vo
   }
 }
 
-/** The linear layers of a model by module name: those in 4 bits, or those that would be. */
-function linearInfos({ config, source }: ModelFolder): Map<string, LinearInfo> {
+/** The linear layers of a model by module name, for adapters: those in 4 bits, or those that would be. */
+export function linearInfos({ config, source }: ModelFolder): Map<string, LinearInfo> {
   const shapes = new Map(source.tensors.map(({ name, shape }) => [name, shape]));
   const names =
     isQuantizedSource(source) && source.quantized.size > 0

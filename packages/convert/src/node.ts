@@ -5,3 +5,4 @@ export * from './node-job';
 export * from './node-merge';
 export * from './node-quantize';
 export * from './node-task-pool';
+export * from './node-tokenizer';

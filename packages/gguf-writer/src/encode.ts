@@ -5,6 +5,7 @@ import { QloraError, type Task } from '@qlora/tensor';
 /**
  * The blocks of some values.
  * @param start index of the first value in its tensor, for the message.
+ * @param importance how much each column matters, one row long; the values are whole rows then.
  * @throws QloraError for a value that becomes infinite, or in a block would spoil its neighbours.
  */
 export function encodeBlocks(
@@ -12,6 +13,7 @@ export function encodeBlocks(
   type: BlockType,
   where: readonly string[],
   start = 0,
+  importance?: Float32Array,
 ): Uint8Array {
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!;
@@ -24,14 +26,21 @@ export function encodeBlocks(
       fix: 'write f32 or bf16',
     });
   }
-  return type.encode(values);
+  return type.encode(values, { importance });
 }
 
 /** {@link encodeBlocks}, by the name of the type. */
 export const encodeTask: Task<
-  { values: Float32Array; type: string; where: readonly string[]; start: number },
+  {
+    values: Float32Array;
+    type: string;
+    where: readonly string[];
+    start: number;
+    importance?: Float32Array | undefined;
+  },
   Uint8Array
 > = {
   name: 'encode-blocks',
-  run: ({ values, type, where, start }) => encodeBlocks(values, blockTypeOf(type), where, start),
+  run: ({ values, type, where, start, importance }) =>
+    encodeBlocks(values, blockTypeOf(type), where, start, importance),
 };

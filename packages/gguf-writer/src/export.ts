@@ -1,49 +1,45 @@
 // From a checkpoint's tensors to a GGUF file in one streaming pass.
-import { type BlockType, blockTypeOf, f16, f32 } from '@qlora/ggml-blocks';
 import {
   type ByteSink,
   byteLength,
   type ConversionItem,
   elementCount,
+  QloraError,
   type RunTask,
-  readRange,
-  requireFinite,
   runItems,
-  type Tensor,
-  type TensorInfo,
   type TensorSource,
-  tensor,
-  toFloat32,
 } from '@qlora/tensor';
 import { encodeTask } from './encode';
-import { type FILE_TYPES, type LlamaHyperparameters, llamaMetadata, ropeFactors } from './llama-metadata';
-import { checkTensors, ggufName, permutedHeads, permuteRows } from './llama-tensors';
+import { type ConfigJson, ConfigReader } from './families/config';
+import { ggufFamilyOf } from './families/registry';
+import { importanceOf } from './imatrix';
+import type { Imatrix } from './imatrix-rules';
+import { type ModelSource, modelSource } from './model-source';
+import { applyRecipe, fileTypeOf, type GgufType, type TypedTensor } from './recipes';
 import { sizeLabel } from './size-label';
+import { type OpenGgufPart, splitSink } from './split';
+import type { TokenizerFiles } from './tokenizer/files';
 import { tokenizerMetadata } from './tokenizer/metadata';
-import type { TokenizerJson } from './tokenizer/tokenizer-json';
-import { type GgufSink, type GgufTensorPlan, ggufSink } from './writer';
-
-/** Types that {@link exportGguf} writes. */
-export const GGUF_TYPES = [
-  'f32',
-  'f16',
-  'bf16',
-  'q8_0',
-] as const satisfies readonly (keyof typeof FILE_TYPES)[];
-
-/** One of {@link GGUF_TYPES}. */
-export type GgufType = (typeof GGUF_TYPES)[number];
+import { type GgufValue, text, u32 } from './value';
+import { type GgufContent, type GgufSink, ggufSink } from './writer';
 
 /** A model to export. */
 export interface GgufModel {
-  /** Tensors under Hugging Face's names, in any float type. */
+  /** Tensors under Hugging Face's names, in any float type, or in 4 bits: they are decoded as they are read. */
   readonly source: TensorSource;
-  readonly config: LlamaHyperparameters;
-  readonly tokenizer: TokenizerJson;
-  /** Type of the matrices; vectors stay f32. */
+  /** Parsed config.json. */
+  readonly config: ConfigJson;
+  readonly tokenizer: TokenizerFiles;
+  /** Type of the matrices, or a mixed recipe; vectors stay f32. */
   readonly type: GgufType;
   /** `general.name`. */
   readonly name: string;
+  /** How much each column of a weight matters, for the types that take it. */
+  readonly importance?:
+    | { readonly imatrix: Imatrix /** Named in the file. */; readonly file: string }
+    | undefined;
+  /** Name of llama.cpp's pre-tokenizer, for a byte-level tokenizer that is not recognized. */
+  readonly preTokenizer?: string | undefined;
   /** How values are encoded: here, or on other threads. Default: here. */
   readonly run?: RunTask | undefined;
   /** Ranges of values that are in memory at a time. Default 3. */
@@ -51,6 +47,9 @@ export interface GgufModel {
   /** Called as the work goes on: bytes that were read of the source, and tensors that are complete. */
   readonly onProgress?: (progress: ExportProgress) => void;
 }
+
+/** Where a model goes: one file, or as many as are needed. */
+export type GgufTarget = ByteSink | { readonly open: OpenGgufPart; readonly maxSize: number };
 
 /** How far an export is. */
 export interface ExportProgress {
@@ -62,113 +61,132 @@ export interface ExportProgress {
 
 /** What was written. */
 export interface GgufExport {
-  /** Tensors that could not take the asked type, and what they got. */
+  /** Tensors that could not take the type that they should have, and what they got. */
   readonly fallbacks: readonly { readonly name: string; readonly type: string; readonly reason: string }[];
-  /** Where llama.cpp cannot do all that the tokenizer does: sentences for people. */
+  /** Where llama.cpp cannot do all that the tokenizer does, and what the importance matrix lacks: sentences for people. */
   readonly warnings: readonly string[];
   readonly tensors: number;
 }
 
 /**
- * Writes a GGUF file that llama.cpp loads: the same tensors, byte for byte, as its converter writes. Some millions of values
- * are in memory at a time, whatever the size of the model.
+ * Writes a GGUF file that llama.cpp loads: the same tensors, byte for byte, as its converter writes, and llama-quantize of its
+ * f32 file for mixed recipes. Some millions of values are in memory at a time, whatever the size of the model.
  *
- * Matrices whose rows no block divides fall back to f16, as llama.cpp's converter does (conversion/base.py,
- * ModelBase.prepare_tensors); norms and biases are always f32.
+ * Matrices whose rows no block divides fall back to another type (see recipes.ts); norms and biases are always f32.
  *
- * @throws QloraError for tensors that are not those of the config, values that are not finite or too large for the type,
- * and a tokenizer that llama.cpp has no form of. Nothing is left under the final name then.
+ * @param target a file, or, for a model in several files, how to open each, and how many bytes of tensors one may hold.
+ * @throws QloraError for an architecture that is not known, tensors that are not those of the config, values that are not
+ * finite or too large for the type, and a tokenizer that llama.cpp has no form of. Nothing is left under the final name then.
  */
-export async function exportGguf(model: GgufModel, bytes: ByteSink): Promise<GgufExport> {
-  const { config, type } = model;
-  const target = blockTypeOf(type);
-  const fallbacks: { name: string; type: string; reason: string }[] = [];
+export async function exportGguf(model: GgufModel, target: GgufTarget): Promise<GgufExport> {
+  let sink: GgufSink | undefined;
   try {
-    const tokenizer = tokenizerMetadata(model.tokenizer, config);
-    const source = llamaSource(model.source, config);
-    const parameters = source.tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
-    const metadata = new Map([
-      ...llamaMetadata(config, type, model.name, sizeLabel(parameters)),
-      ...tokenizer.metadata,
-    ]);
-    const plans: GgufTensorPlan[] = source.tensors.map(({ name, shape }) => {
-      const chosen = chooseType(target, shape);
-      if (chosen !== target && shape.length > 1) {
-        const reason = `rows of ${shape.at(-1)} are no whole blocks of ${target.blockSize}`;
-        fallbacks.push({ name, type: chosen.name, reason });
-      }
-      return { name, shape, type: chosen };
-    });
-    const sink = await ggufSink(bytes, { metadata, tensors: plans });
-    const items = plans.map((plan) => exportItem(source, plan));
+    const { content, source, typed, warnings } = describe(model);
+    const items = typed.map((tensor) => exportItem(source, tensor, model.importance?.imatrix));
+    sink =
+      'open' in target
+        ? await splitSink(target.open, content, target.maxSize)
+        : await ggufSink(target, content);
     const totalBytes = items.reduce((sum, item) => sum + item.bytes, 0);
     await runItems(items, {
       sink,
       run: model.run,
       slots: model.slots,
-      onProgress: ({ bytes: read, items: tensors }) =>
-        model.onProgress?.({ bytes: read, totalBytes, tensors, totalTensors: plans.length }),
+      onProgress: ({ bytes, items: tensors }) =>
+        model.onProgress?.({ bytes, totalBytes, tensors, totalTensors: items.length }),
     });
     await sink.finish();
-    return { fallbacks, warnings: tokenizer.warnings, tensors: plans.length };
+    const fallbacks = typed.flatMap(({ name, type, fallback }) =>
+      fallback === undefined ? [] : [{ name, type: type.name, reason: fallback }],
+    );
+    return { fallbacks, warnings, tensors: typed.length };
   } catch (error) {
-    await bytes.abort();
+    await sink?.abort();
+    if (!('open' in target)) await target.abort();
     throw error;
   }
 }
 
-function chooseType(target: BlockType, shape: readonly number[]): BlockType {
-  if (shape.length <= 1) return f32;
-  return (shape.at(-1) ?? 1) % target.blockSize === 0 ? target : f16;
+/** All that is known before a value is read. */
+function describe(model: GgufModel) {
+  const family = ggufFamilyOf(model.config);
+  const config = new ConfigReader(model.config);
+  const described = family.describe(config);
+  const outer = config.flattened();
+  const tokenizer = tokenizerMetadata(model.tokenizer, {
+    vocabularySize: described.vocabularySize,
+    idOf: (kind) => outer.id(`${kind}_token_id`),
+    rules: described.tokenizer,
+    preTokenizer: model.preTokenizer,
+  });
+  const source = modelSource(model.source, described);
+  const typed = applyRecipe(source.tensors, model.type, {
+    architecture: family.architecture,
+    layers: described.layers,
+    heads: described.heads,
+    keyHeads: described.keyHeads,
+    importance: model.importance !== undefined,
+  });
+  const parameters = source.tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  const metadata = new Map<string, GgufValue>([
+    ['general.architecture', text(family.architecture)],
+    ['general.type', text('model')],
+    ['general.name', text(model.name)],
+    ['general.size_label', text(sizeLabel(parameters))],
+    ...described.metadata,
+    ['general.file_type', u32(fileTypeOf(model.type))],
+    // ggml/include/ggml.h, GGML_QNT_VERSION.
+    ['general.quantization_version', u32(2)],
+    ...tokenizer.metadata,
+    ...imatrixMetadata(model),
+  ]);
+  const content: GgufContent = { metadata, tensors: typed };
+  return { content, source, typed, warnings: [...tokenizer.warnings, ...missingImportance(model, typed)] };
 }
 
-/** What an export reads: tensors by llama.cpp's names, in f32, whole rows or heads at a time. */
-interface GgufSource {
-  readonly tensors: readonly TensorInfo[];
-  /** Values that a range must be a multiple of. */
-  unitOf(name: string): number;
-  readRange(name: string, start: number, count: number): Promise<Float32Array>;
+/** What llama-quantize writes about the importance matrix (tools/quantize/quantize.cpp), cut at 127 bytes as there. */
+function imatrixMetadata({ importance }: GgufModel): [string, GgufValue][] {
+  if (!importance) return [];
+  const { imatrix, file } = importance;
+  const short = (value: string) =>
+    text(new TextDecoder().decode(new TextEncoder().encode(value).slice(0, 127)));
+  const [dataset] = imatrix.datasets;
+  return [
+    ['quantize.imatrix.file', short(file)],
+    ...(dataset === undefined ? [] : [['quantize.imatrix.dataset', short(dataset)] as [string, GgufValue]]),
+    ['quantize.imatrix.entries_count', u32(imatrix.entries.size)],
+    ...(imatrix.chunks > 0
+      ? [['quantize.imatrix.chunks_count', u32(imatrix.chunks)] as [string, GgufValue]]
+      : []),
+  ];
 }
 
-/** The source's tensors under llama.cpp's names and in its order of rows. */
-function llamaSource(source: TensorSource, config: LlamaHyperparameters): GgufSource {
-  const originals = new Map<string, TensorInfo>();
-  const tensors: TensorInfo[] = [];
-  for (const info of source.tensors) {
-    const name = ggufName(info.name, config.tiedEmbeddings, source.label);
-    if (name === undefined) continue;
-    originals.set(name, info);
-    tensors.push({ ...info, name });
+function missingImportance({ importance, type }: GgufModel, tensors: readonly TypedTensor[]): string[] {
+  if (!importance) return [];
+  if (!tensors.some(({ type: chosen }) => chosen.takesImportance)) {
+    throw new QloraError({
+      what: `no tensor of ${type} takes an importance matrix`,
+      fix: 'leave it out, or take a type of fewer bits',
+    });
   }
-  checkTensors(tensors, config, source.label);
-  const factors = ropeFactors(config);
-  if (factors) tensors.unshift({ name: 'rope_freqs.weight', dtype: 'f32', shape: [factors.length] });
-  const permuted = (info: TensorInfo) => permutedHeads(info.name, config) !== undefined;
-  return {
-    tensors,
-    unitOf(name) {
-      const info = originals.get(name);
-      if (!info) return 1;
-      const width = info.shape.length > 1 ? (info.shape.at(-1) ?? 1) : 1;
-      return permuted(info) ? config.headDim * width : width;
-    },
-    async readRange(name, start, count) {
-      const info = originals.get(name);
-      if (!info) return (factors ?? new Float32Array(0)).slice(start, start + count);
-      const where = [source.label, info.name];
-      const values = finiteValues(await readRange(source, info.name, start, count), where, start);
-      if (!permuted(info)) return values;
-      const width = info.shape.length > 1 ? (info.shape.at(-1) ?? 1) : 1;
-      const rows = count / width;
-      return permuteRows(tensor('f32', [rows, width], values), rows / config.headDim).data;
-    },
-  };
+  const missing = tensors.filter(
+    ({ name, type: chosen }) =>
+      chosen.takesImportance && name !== 'token_embd.weight' && !importance.imatrix.entries.has(name),
+  );
+  return missing.length === 0
+    ? []
+    : [`the importance matrix has nothing of ${missing.length} tensors, ${missing[0]?.name} among them`];
 }
 
 /** A tensor's way into the file. */
-function exportItem(source: GgufSource, { name, shape, type }: GgufTensorPlan): ConversionItem<GgufSink> {
+function exportItem(
+  source: ModelSource,
+  { name, shape, type }: TypedTensor,
+  imatrix: Imatrix | undefined,
+): ConversionItem<GgufSink> {
   const info = source.tensors.find((candidate) => candidate.name === name);
   const elements = elementCount(shape);
+  const importance = imatrix && type.takesImportance ? importanceOf(imatrix, name, shape) : undefined;
   return {
     name,
     outputs: [{ name, dtype: 'f32', shape }],
@@ -177,13 +195,16 @@ function exportItem(source: GgufSource, { name, shape, type }: GgufTensorPlan): 
     unit: source.unitOf(name),
     async convert(start, count, sink, run) {
       const values = await source.readRange(name, start, count);
-      const blocks = await run(encodeTask, { values, type: type.name, where: [name], start });
+      // A copy, because arrays belong to the task that they are given to.
+      const own = importance?.slice();
+      const blocks = await run(encodeTask, {
+        values,
+        type: type.name,
+        where: [name],
+        start,
+        importance: own,
+      });
       await sink.writeBlocks(name, start, blocks);
     },
   };
-}
-
-function finiteValues(read: Tensor, where: string[], start: number): Float32Array {
-  requireFinite(read, where, start);
-  return toFloat32(read);
 }

@@ -1,8 +1,8 @@
 // Byte-level BPE, llama.cpp's tokenizer model `gpt2`: every byte is a printable character (GPT-2's table), text is cut by
 // a pre-tokenizer, and merges are applied by rank (conversion/base.py, _set_vocab_gpt2).
 import { type GgufValue, list, text } from '../value';
-import { preTokenizerName } from './pre-tokenizers';
-import { listTokens, TOKEN_TYPE } from './token-list';
+import { forcedPreTokenizer, preTokenizerOf } from './pre-tokenizers';
+import { listTokens, looksSpecial, TOKEN_TYPE } from './token-list';
 import { type BpeTokenizer, refuseTokenizer, shown } from './tokenizer-json';
 
 /** True if the tokenizer works on bytes. */
@@ -12,11 +12,13 @@ export function isByteLevel({ preTokenizers }: BpeTokenizer): boolean {
 
 /**
  * Metadata of the tokens, and what llama.cpp will do otherwise than the tokenizer.
+ * @param forced name of a pre-tokenizer to write, whatever the tokenizer's is.
  * @throws QloraError for steps of the tokenizer that llama.cpp does not have.
  */
 export function byteLevelMetadata(
   bpe: BpeTokenizer,
   vocabularySize: number,
+  forced?: string,
 ): { metadata: [string, GgufValue][]; warnings: string[] } {
   const warnings: string[] = [];
   for (const step of bpe.normalizers) {
@@ -25,7 +27,8 @@ export function byteLevelMetadata(
     }
     warnings.push('llama.cpp does not normalize to NFC: text in another form gets other ids');
   }
-  const pre = preTokenizerName(bpe);
+  const pre = forced === undefined ? preTokenizerOf(bpe) : forcedPreTokenizer(forced);
+  warnings.push(...pre.warnings);
   for (const character of byteCharacters()) {
     if (!bpe.vocab.has(character)) {
       refuseTokenizer('model.vocab', `lacks the byte ${shown(character)}`, 'all 256 are needed');
@@ -44,7 +47,7 @@ export function byteLevelMetadata(
   return {
     metadata: [
       ['tokenizer.ggml.model', text('gpt2')],
-      ['tokenizer.ggml.pre', text(pre)],
+      ['tokenizer.ggml.pre', text(pre.name)],
       ['tokenizer.ggml.tokens', list('string', tokens)],
       ['tokenizer.ggml.token_type', list('i32', types)],
       [
@@ -66,14 +69,4 @@ function* byteCharacters(): Generator<string> {
     const printable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
     yield String.fromCharCode(printable ? byte : next++);
   }
-}
-
-/** Added tokens that files forget to mark as special (conversion/base.py, does_token_look_special). */
-function looksSpecial(token: string): boolean {
-  return (
-    ['<pad>', '<mask>', '<2mass>', '[@BOS@]'].includes(token) ||
-    /^<\|.*\|>$/s.test(token) ||
-    /^<｜.*｜>$/s.test(token) ||
-    /^<unused.*>$/s.test(token)
-  );
 }

@@ -105,6 +105,8 @@ function spaceHandling({ normalizers, preTokenizers, vocab }: BpeTokenizer, warn
     else refuseTokenizer('normalizer', `has the step ${shown(step)}`, 'llama.cpp only puts ▁ for spaces');
   }
   for (const step of preTokenizers) {
+    // Gemma's: there are no spaces left to split at.
+    if (replaces && isSpaceSplit(step)) continue;
     if (step.type !== 'Metaspace' || step.replacement !== '▁' || preTokenizers.length > 1 || replaces) {
       return refuseTokenizer('pre_tokenizer', `has the step ${shown(step)}`, 'Metaspace with ▁ is known');
     }
@@ -124,6 +126,11 @@ function spaceHandling({ normalizers, preTokenizers, vocab }: BpeTokenizer, warn
   }
   if (!replaces) refuseTokenizer('normalizer', 'does not put ▁ for spaces', 'llama.cpp always does');
   return prefix;
+}
+
+function isSpaceSplit(step: Step): boolean {
+  const pattern = step.pattern as { readonly String?: unknown } | null | undefined;
+  return step.type === 'Split' && pattern?.String === ' ';
 }
 
 function isSpaceReplacement(step: Step): boolean {

@@ -1,12 +1,19 @@
 // Ids of special tokens, which of them llama.cpp puts around a text, and the chat template
 // (gguf-py/gguf/vocab.py, SpecialVocab).
 import { bool, type GgufValue, list, text, u32 } from '../value';
-import { type BpeTokenizer, refuseTokenizer, type Step, type TokenizerJson } from './tokenizer-json';
+import type { TokenizerFiles } from './files';
+import { type AddedToken, refuseTokenizer, type Step } from './tokenizer-json';
 
-/** What config.json says of special tokens, for tokenizers whose own files say nothing. */
-export interface SpecialIds {
-  readonly bosTokenId?: number | undefined;
-  readonly eosTokenIds?: readonly number[];
+/** What special tokens are told from. */
+export interface SpecialSources {
+  /** Ids by text, added tokens included. */
+  readonly vocab: ReadonlyMap<string, number>;
+  readonly added: readonly AddedToken[];
+  /** Steps after tokenizing; undefined where there is no tokenizer.json. */
+  readonly postProcessors: readonly Step[] | undefined;
+  /** What config.json says (`bos_token_id` and its like), for tokenizers whose own files say nothing. */
+  readonly idOf: (kind: string) => number | undefined;
+  readonly vocabularySize: number;
 }
 
 const KINDS = [
@@ -23,21 +30,18 @@ const KINDS = [
  * @throws QloraError for a post-processor that llama.cpp cannot follow.
  */
 export function specialTokenMetadata(
-  bpe: BpeTokenizer,
-  config: TokenizerJson['config'],
-  fallback: SpecialIds,
+  { vocab, added, postProcessors, idOf, vocabularySize }: SpecialSources,
+  { config, chatTemplate: ownTemplate }: TokenizerFiles,
 ): { metadata: [string, GgufValue][]; warnings: string[] } {
   const metadata: [string, GgufValue][] = [];
   const warnings: string[] = [];
   const contents = new Map<string, string>();
   const ids = new Map<string, number>();
-  const byContent = new Map([...bpe.vocab, ...bpe.added.map(({ content, id }) => [content, id] as const)]);
-  const { first, last, pair } = around(bpe.postProcessors);
+  const { first, last, pair } = around(postProcessors ?? []);
   for (const [kind, key] of KINDS) {
     const content = contentOf(config[`${kind}_token`]) ?? { bos: first, eos: last }[kind as string];
-    const spare = { bos: fallback.bosTokenId, eos: fallback.eosTokenIds?.[0] }[kind as string];
-    const id = (content === undefined ? undefined : byContent.get(content)) ?? spare;
-    if (id === undefined) continue;
+    const id = (content === undefined ? undefined : vocab.get(content)) ?? idOf(kind);
+    if (id === undefined || id >= vocabularySize) continue;
     if (content !== undefined) contents.set(kind, content);
     ids.set(kind, id);
     metadata.push([`tokenizer.ggml.${key}_token_id`, u32(id)]);
@@ -45,6 +49,8 @@ export function specialTokenMetadata(
   // The tokenizer's own word first; tokenizer_config.json overrules it, as it does in transformers.
   for (const kind of ['bos', 'eos'] as const) {
     const said = config[`add_${kind}_token`];
+    // Without a tokenizer.json, llama.cpp's defaults are those of SentencePiece's own tokenizers.
+    if (typeof said !== 'boolean' && postProcessors === undefined) continue;
     const value = typeof said === 'boolean' ? said : puts(kind, kind === 'bos' ? first : last);
     if (value && !ids.has(kind)) {
       refuseTokenizer('post_processor', `puts a ${kind} token, but no file says which token that is`);
@@ -56,16 +62,16 @@ export function specialTokenMetadata(
   if (!ids.has('eos')) {
     warnings.push('no end token is known; llama.cpp takes its default id and may stop at the wrong place');
   }
-  if (bpe.added.some(({ greedy }) => greedy)) {
+  if (added.some(({ greedy }) => greedy)) {
     warnings.push(
       'added tokens that take spaces along (lstrip, rstrip, single_word) do not do so in llama.cpp',
     );
   }
-  return { metadata: [...metadata, ...chatTemplate(config.chat_template)], warnings };
+  return { metadata: [...metadata, ...chatTemplate(config.chat_template ?? ownTemplate)], warnings };
 
   function puts(kind: 'bos' | 'eos', token: string | undefined): boolean {
     if (token === undefined) return false;
-    if (byContent.get(token) === ids.get(kind)) return true;
+    if (vocab.get(token) === ids.get(kind)) return true;
     return refuseTokenizer(
       'post_processor',
       `puts ${token} where the ${kind} token ${contents.get(kind) ?? '(none)'} would be`,

@@ -45,14 +45,27 @@ export function listTokens(
     const content = type === TOKEN_TYPE.userDefined ? token.content.replaceAll('▁', ' ') : token.content;
     put(token.id, content, type, 'added_tokens');
   }
+  requireDistinct(tokens, 'model.vocab');
+  return { tokens, types };
+}
+
+/** Throws for an empty token, and for two tokens of one text, at which llama.cpp aborts. */
+export function requireDistinct(tokens: readonly string[], field: string): void {
   const seen = new Map<string, number>();
   tokens.forEach((token, id) => {
     const other = seen.get(token);
-    if (other !== undefined) {
-      refuseTokenizer('model.vocab', `${shown(token)} is the text of both ${other} and ${id}`);
-    }
-    if (token === '') refuseTokenizer('model.vocab', `token ${id} is empty`, 'llama.cpp needs a text');
+    if (other !== undefined) refuseTokenizer(field, `${shown(token)} is the text of both ${other} and ${id}`);
+    if (token === '') refuseTokenizer(field, `token ${id} is empty`, 'llama.cpp needs a text');
     seen.set(token, id);
   });
-  return { tokens, types };
+}
+
+/** Added tokens that files forget to mark as special (conversion/base.py, does_token_look_special). */
+export function looksSpecial(token: string): boolean {
+  return (
+    ['<pad>', '<mask>', '<2mass>', '[@BOS@]'].includes(token) ||
+    /^<\|.*\|>$/s.test(token) ||
+    /^<｜.*｜>$/s.test(token) ||
+    /^<unused.*>$/s.test(token)
+  );
 }

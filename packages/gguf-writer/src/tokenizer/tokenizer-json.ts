@@ -2,12 +2,6 @@
 // stranger, and llama.cpp's converter takes much of it on trust.
 import { QloraError } from '@qlora/tensor';
 
-/** Parsed tokenizer.json and tokenizer_config.json. */
-export interface TokenizerJson {
-  readonly tokenizer: Readonly<Record<string, unknown>>;
-  readonly config: Readonly<Record<string, unknown>>;
-}
-
 /** A token beside the model's vocabulary, matched in the text before anything else. */
 export interface AddedToken {
   readonly id: number;
@@ -66,8 +60,13 @@ export function parseBpe(json: Readonly<Record<string, unknown>>): BpeTokenizer 
     ignoreMerges: model.ignore_merges === true,
     normalizers: steps(json.normalizer, 'normalizers', 'normalizer'),
     preTokenizers: steps(json.pre_tokenizer, 'pretokenizers', 'pre_tokenizer'),
-    postProcessors: steps(json.post_processor, 'processors', 'post_processor'),
+    postProcessors: parsePostProcessors(json),
   };
+}
+
+/** The steps of tokenizer.json's post-processor. */
+export function parsePostProcessors(json: Readonly<Record<string, unknown>>): Step[] {
+  return steps(json.post_processor, 'processors', 'post_processor');
 }
 
 /** A short form of any value for a message. */
@@ -116,7 +115,8 @@ function parseMerges(value: unknown, vocab: ReadonlyMap<string, number>): [strin
   });
 }
 
-function parseAdded(value: unknown): AddedToken[] {
+/** A list of added tokens, checked. */
+export function parseAdded(value: unknown): AddedToken[] {
   if (value === undefined || value === null) return [];
   if (!Array.isArray(value)) return refuseTokenizer('added_tokens', `is ${shown(value)}`, 'a list is needed');
   return value.map((item: unknown) => {

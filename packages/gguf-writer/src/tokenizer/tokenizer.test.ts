@@ -141,4 +141,15 @@ describe('a byte-level tokenizer', () => {
       /pre_tokenizer.*[Tt]hose of gpt-2, llama-bpe/,
     );
   });
+
+  it('takes the name of a pre-tokenizer that llama.cpp has, with a warning', () => {
+    const tokenizer = { ...byteLevel(), pre_tokenizer: { type: 'ByteLevel', add_prefix_space: true } };
+    const write = (preTokenizer?: string) =>
+      tokenizerMetadata({ tokenizer, config: {} }, { vocabularySize: 258, preTokenizer });
+    expect(() => write()).toThrow(/--pre NAME forces/);
+    const { metadata, warnings } = write('falcon');
+    expect(metadata.get('tokenizer.ggml.pre')?.value).toBe('falcon');
+    expect(warnings.join()).toContain('falcon was asked for');
+    expect(() => write('falkon')).toThrow(/no pre-tokenizer is named "falkon". Known: default, /);
+  });
 });

@@ -1,0 +1,188 @@
+// qlora export gguf beyond the models that are trained here: another family, with an adapter, an importance matrix, a tokenizer
+// whose pre-tokenizer must be named, and a model in several files.
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { blockTypeOf } from '@qlora/ggml-blocks';
+import { type GgufValue, ggufSink, readGguf } from '@qlora/gguf-writer';
+import { random, type Tensor, tensor } from '@qlora/tensor';
+import { fileSink, fileSource } from '@qlora/tensor/node';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { makeModelFolder, qlora, writeTensors } from './testing';
+
+const work = mkdtempSync(join(tmpdir(), 'qlora-export-'));
+const model = join(work, 'qwen3');
+const adapter = join(work, 'adapter');
+const imatrix = join(work, 'imatrix.gguf');
+afterAll(() => rmSync(work, { recursive: true }));
+
+const HIDDEN = 256;
+const normal = (seed: number, ...shape: number[]): Tensor => {
+  const { normal } = random(seed);
+  const count = shape.reduce((a, b) => a * b, 1);
+  return tensor(
+    'f32',
+    shape,
+    Float32Array.from({ length: count }, () => 0.05 * normal()),
+  );
+};
+
+/** A byte-level tokenizer that cuts at dashes, which llama.cpp has no name for. */
+function oddTokenizer() {
+  let next = 256;
+  const isPrintable = (byte: number) =>
+    (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+  const tokens = Array.from({ length: 256 }, (_, byte) =>
+    String.fromCharCode(isPrintable(byte) ? byte : next++),
+  );
+  const split = { type: 'Split', pattern: { Regex: '-' }, behavior: 'Isolated', invert: false };
+  return {
+    added_tokens: [{ id: 256, content: '<|end|>', special: true }],
+    pre_tokenizer: { type: 'Sequence', pretokenizers: [split, { type: 'ByteLevel', use_regex: false }] },
+    model: { type: 'BPE', vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges: [] },
+  };
+}
+
+beforeAll(async () => {
+  // Its tokenizer files are replaced, its weights too.
+  await makeModelFolder(model);
+  const config = {
+    architectures: ['Qwen3ForCausalLM'],
+    model_type: 'qwen3',
+    hidden_size: HIDDEN,
+    intermediate_size: HIDDEN,
+    num_hidden_layers: 1,
+    num_attention_heads: 4,
+    num_key_value_heads: 1,
+    head_dim: 64,
+    vocab_size: 257,
+    tie_word_embeddings: true,
+    eos_token_id: 256,
+  };
+  writeFileSync(join(model, 'config.json'), JSON.stringify(config));
+  writeFileSync(join(model, 'tokenizer.json'), JSON.stringify(oddTokenizer()));
+  writeFileSync(join(model, 'tokenizer_config.json'), JSON.stringify({ eos_token: '<|end|>' }));
+  const layer = (name: string) => `model.layers.0.${name}.weight`;
+  await writeTensors(
+    join(model, 'model.safetensors'),
+    new Map([
+      ['model.embed_tokens.weight', normal(1, 257, HIDDEN)],
+      ['model.norm.weight', normal(2, HIDDEN)],
+      [layer('input_layernorm'), normal(3, HIDDEN)],
+      [layer('post_attention_layernorm'), normal(4, HIDDEN)],
+      [layer('self_attn.q_norm'), normal(5, 64)],
+      [layer('self_attn.k_norm'), normal(6, 64)],
+      [layer('self_attn.q_proj'), normal(7, HIDDEN, HIDDEN)],
+      [layer('self_attn.k_proj'), normal(8, 64, HIDDEN)],
+      [layer('self_attn.v_proj'), normal(9, 64, HIDDEN)],
+      [layer('self_attn.o_proj'), normal(10, HIDDEN, HIDDEN)],
+      [layer('mlp.gate_proj'), normal(11, HIDDEN, HIDDEN)],
+      [layer('mlp.up_proj'), normal(12, HIDDEN, HIDDEN)],
+      [layer('mlp.down_proj'), normal(13, HIDDEN, HIDDEN)],
+    ]),
+  );
+  await makeModelFolder(adapter);
+  for (const name of readdirSync(adapter)) rmSync(join(adapter, name));
+  const settings = { peft_type: 'LORA', r: 2, lora_alpha: 4, target_modules: ['q_proj'], bias: 'none' };
+  writeFileSync(join(adapter, 'adapter_config.json'), JSON.stringify(settings));
+  const lora = (side: string) => `base_model.model.model.layers.0.self_attn.q_proj.lora_${side}.weight`;
+  await writeTensors(
+    join(adapter, 'adapter_model.safetensors'),
+    new Map([
+      [lora('A'), normal(14, 2, HIDDEN)],
+      [lora('B'), normal(15, HIDDEN, 2)],
+    ]),
+  );
+  const metadata = new Map<string, GgufValue>([
+    ['general.type', { type: 'string', value: 'imatrix' }],
+    ['imatrix.datasets', { type: 'array', items: 'string', value: ['some text'] }],
+    ['imatrix.chunk_count', { type: 'u32', value: 3 }],
+    ['imatrix.chunk_size', { type: 'u32', value: 512 }],
+  ]);
+  const sums = tensor(
+    'f32',
+    [1, HIDDEN],
+    Float32Array.from({ length: HIDDEN }, (_, i) => (i % 7) * 3),
+  );
+  const counts = tensor('f32', [1, 1], Float32Array.of(3));
+  const type = blockTypeOf('f32');
+  const plan = [
+    { name: 'blk.0.attn_q.weight.in_sum2', shape: sums.shape, type },
+    { name: 'blk.0.attn_q.weight.counts', shape: counts.shape, type },
+  ];
+  const sink = await ggufSink(await fileSink(imatrix), { metadata, tensors: plan });
+  await sink.write('blk.0.attn_q.weight.in_sum2', sums);
+  await sink.write('blk.0.attn_q.weight.counts', counts);
+  await sink.finish();
+});
+
+/** Exports, and gives the file's metadata and one weight. */
+async function exported(name: string, ...options: string[]) {
+  const out = join(work, `${name}.gguf`);
+  const { code, stdout, stderr } = await qlora(
+    'export',
+    'gguf',
+    model,
+    '--out',
+    out,
+    '--pre',
+    'qwen2',
+    ...options,
+  );
+  expect([code, stdout]).toEqual([0, expect.stringContaining('tensors written')]);
+  const bytes = await fileSource(out);
+  const file = await readGguf(bytes);
+  const query = await file.readBytes('blk.0.attn_q.weight');
+  const values = file.tensors[0]?.type ? (await file.read('blk.0.attn_q.weight')).data : new Float32Array();
+  await bytes.close();
+  return { file, query, values, stderr };
+}
+
+it('a pre-tokenizer that is not recognized is refused, and written where it is named', async () => {
+  const out = join(work, 'x.gguf');
+  const { code, stderr } = await qlora('export', 'gguf', model, '--out', out);
+  expect([code, stderr]).toEqual([1, expect.stringContaining('--pre NAME forces')]);
+  const { file, stderr: warned } = await exported('pre');
+  expect(file.metadata.get('tokenizer.ggml.pre')?.value).toBe('qwen2');
+  expect(file.metadata.get('general.architecture')?.value).toBe('qwen3');
+  expect(warned).toContain('is not checked');
+});
+
+it('an adapter on a family that is not trained here is merged in', async () => {
+  const plain = await exported('plain', '--type', 'f32');
+  const adapted = await exported('adapted', '--type', 'f32', '--adapter', adapter);
+  const [a, b] = [normal(14, 2, HIDDEN).data, normal(15, HIDDEN, 2).data] as [Float32Array, Float32Array];
+  const delta = 2 * ((b[0] ?? 0) * (a[3] ?? 0) + (b[1] ?? 0) * (a[HIDDEN + 3] ?? 0));
+  expect((adapted.values[3] ?? 0) - (plain.values[3] ?? 0)).toBeCloseTo(delta, 6);
+  expect(Math.abs(delta)).toBeGreaterThan(1e-4);
+});
+
+it('an importance matrix changes what is kept, and is named in the file', async () => {
+  const plain = await exported('q4', '--type', 'q4_k_m');
+  const weighted = await exported('q4-weighted', '--type', 'q4_k_m', '--imatrix', imatrix);
+  expect(weighted.query.length).toBe(plain.query.length);
+  expect(Buffer.compare(weighted.query, plain.query)).not.toBe(0);
+  expect(weighted.file.metadata.get('quantize.imatrix.file')?.value).toBe(imatrix);
+  expect(weighted.file.metadata.get('quantize.imatrix.chunks_count')?.value).toBe(3);
+  expect(weighted.stderr).toContain('has nothing of 6 tensors');
+  const out = join(work, 'none.gguf');
+  const refused = await qlora('export', 'gguf', model, '--out', out, '--pre', 'qwen2', '--imatrix', imatrix);
+  expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('no tensor of f16 takes')]);
+});
+
+it('a model in several files leaves none of them where one cannot be written', async () => {
+  const folder = join(work, 'parts');
+  await makeModelFolder(folder);
+  const again = ['export', 'gguf', folder, '--out', join(folder, 'm.gguf'), '--split-max-size', '9KB'];
+  const files = () => readdirSync(folder).filter((name) => name.endsWith('.gguf'));
+  expect((await qlora(...again)).code).toBe(0);
+  const [first = '', second = ''] = files();
+  expect(first).toMatch(/^m-00001-of-0000\d\.gguf$/);
+  const kept = readFileSync(join(folder, second));
+  rmSync(join(folder, first));
+  const { code, stderr } = await qlora(...again);
+  expect([code, stderr]).toEqual([1, expect.stringContaining(second)]);
+  expect(files()).not.toContain(first);
+  expect(readFileSync(join(folder, second))).toEqual(kept);
+  expect((await qlora(...again, '--overwrite')).code).toBe(0);
+});
