@@ -1,5 +1,6 @@
 // Parsers of option values: what comes in is text, and what is wrong is said in one sentence.
 import { parseSchemes } from '@qlora/convert';
+import type { WeightedAdapter } from '@qlora/peft/node';
 import type { QuantizationConfig } from '@qlora/quant-strategies';
 import { QloraError } from '@qlora/tensor';
 import { InvalidArgumentError } from 'commander';
@@ -47,6 +48,18 @@ export function targetModules(text: string): string | string[] {
   if (names.length === 0)
     throw new InvalidArgumentError('all-linear, or names like q_proj,v_proj are needed.');
   return names.length === 1 && names[0] === 'all-linear' ? 'all-linear' : names;
+}
+
+/**
+ * An adapter folder, or one with a weight behind a colon: `pirate`, `pirate:0.5`. Can be given several times.
+ * @param before those that came before it.
+ */
+export function adapters(text: string, before: readonly WeightedAdapter[] = []): WeightedAdapter[] {
+  const [, path, digits] = /^(.+):([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)$/i.exec(text) ?? [];
+  const weight = Number(digits);
+  if (text === '' || (path !== undefined && !Number.isFinite(weight)))
+    throw new InvalidArgumentError('A folder, or a folder and its weight like pirate:0.5 are needed.');
+  return [...before, path === undefined ? { path: text } : { path, weight }];
 }
 
 const units: Readonly<Record<string, number>> = { '': 1, B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 };

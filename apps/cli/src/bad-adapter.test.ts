@@ -35,7 +35,7 @@ const takes = (base: string) => ({
   eval: ['eval', base, '--data', text, '--adapter', adapter],
   generate: ['generate', base, '--prompt', 'the', '--max-tokens', '2', '--adapter', adapter],
   merge: ['merge', base, '--out', out, '--adapter', adapter],
-  'export gguf': ['export', 'gguf', base, '--out', out, '--adapter', adapter],
+  'export gguf': ['export', 'gguf', base, '--out', out, '--adapter', adapter, '--type', 'f16'],
 });
 const allRefuse = async (message: RegExp, base = model) => {
   for (const args of Object.values(takes(base))) await expectRefusal(work, args, message);

@@ -31,7 +31,7 @@ const folders = {
   merge: ['merge', model, '--adapter', adapter, '--out'],
 };
 const files = {
-  gguf: ['export', 'gguf', model, '--out'],
+  gguf: ['export', 'gguf', model, '--type', 'f16', '--out'],
   qnat: ['export', 'qnat', model, '--out'],
 };
 const all = { ...folders, ...files };

@@ -7,7 +7,7 @@ import { blockTypeOf } from '@qlora/ggml-blocks';
 import { type GgufValue, ggufSink, readGguf } from '@qlora/gguf-writer';
 import { random, type Tensor, tensor } from '@qlora/tensor';
 import { fileSink, fileSource } from '@qlora/tensor/node';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeModelFolder, qlora, writeTensors } from './testing';
 
 const work = mkdtempSync(join(tmpdir(), 'qlora-export-'));
@@ -157,6 +157,114 @@ it('an adapter on a family that is not trained here is merged in', async () => {
   expect(Math.abs(delta)).toBeGreaterThan(1e-4);
 });
 
+/** What a file has of one weight, in f32. */
+const queryOf = async (path: string): Promise<Float32Array> => {
+  const bytes = await fileSource(path);
+  const { data } = await (await readGguf(bytes)).read('blk.0.attn_q.weight');
+  await bytes.close();
+  return data as Float32Array;
+};
+const largestDifference = (a: Float32Array, b: Float32Array) =>
+  a.reduce((most, value, i) => Math.max(most, Math.abs(value - (b[i] ?? 0))), 0);
+
+describe('adapters', () => {
+  const folder = join(work, 'llama');
+  const nf4 = join(work, 'llama-nf4');
+  const qnat = join(work, 'llama.qnat');
+  const trained = ['a', 'b'].map((name) => join(work, `trained-${name}`)) as [string, string];
+  let runs = 0;
+  /** Exports in f32, and gives the query weight of the first layer. */
+  const exportF32 = async (model: string, ...options: string[]) => {
+    const out = join(work, `f32-${runs++}.gguf`);
+    const { code, stdout, stderr } = await qlora(
+      ...['export', 'gguf', model, '--out', out, '--type', 'f32', ...options],
+    );
+    expect(code, stderr).toBe(0);
+    return { values: await queryOf(out), said: stdout + stderr };
+  };
+  beforeAll(async () => {
+    await makeModelFolder(folder);
+    const text = join(work, 'text.txt');
+    writeFileSync(text, 'the other and the water in the air and thunder over a house. '.repeat(6));
+    expect((await qlora('quantize', folder, '--out', nf4)).code).toBe(0);
+    expect((await qlora('export', 'qnat', folder, '--out', qnat)).code).toBe(0);
+    for (const [seed, out] of trained.entries()) {
+      const how = ['--steps', '2', '--learning-rate', '0.05', '--seed', String(seed), '--rank', '2'];
+      expect((await qlora('train', folder, '--data', text, '--out', out, ...how)).code).toBe(0);
+    }
+  });
+
+  it('go into the 4-bit weights that they were trained on, wherever these come from', async () => {
+    const fromNf4 = await exportF32(nf4, '--adapter', trained[0]);
+    const fromPlain = await exportF32(folder, '--adapter', trained[0]);
+    const fromQnat = await exportF32(qnat, '--adapter', trained[0]);
+    expect(fromPlain.values).toEqual(fromNf4.values);
+    expect(fromQnat.values).toEqual(fromNf4.values);
+    expect(fromPlain.said).toContain('merged into the weights in nf4, blocks of 64, scales in 8 bits');
+    expect(fromNf4.said).not.toContain('merged into');
+    // Without an adapter, a plain model stays what it is.
+    const plain = await exportF32(folder);
+    const dequantized = await exportF32(nf4);
+    expect(plain.values).not.toEqual(dequantized.values);
+    expect((await exportF32(qnat)).values).toEqual(dequantized.values);
+  });
+
+  it('go into the weights of --base as they are', async () => {
+    const plain = await exportF32(folder);
+    const nf4Base = await exportF32(nf4);
+    const merged = await exportF32(nf4, '--adapter', trained[0]);
+    const based = await exportF32(nf4, '--adapter', trained[0], '--base', folder);
+    const change = (a: Float32Array, b: Float32Array) => a.map((value, i) => value - (b[i] ?? 0));
+    const [delta, same] = [change(merged.values, nf4Base.values), change(based.values, plain.values)];
+    expect(largestDifference(delta, same)).toBeLessThan(1e-6);
+    expect(largestDifference(merged.values, based.values)).toBeGreaterThan(1e-3);
+    const out = join(work, 'refused.gguf');
+    const refuse = async (message: string, ...options: string[]) => {
+      const { code, stderr } = await qlora('export', 'gguf', nf4, '--out', out, ...options);
+      expect([code, stderr]).toEqual([1, expect.stringContaining(message)]);
+    };
+    await refuse('--base says what adapters are merged into', '--base', folder);
+    await refuse('Name the model that was quantized as --base', '--adapter', trained[0], '--base', model);
+  });
+
+  it('add up, each by its weight', async () => {
+    const none = (await exportF32(nf4)).values;
+    const [a, b] = [
+      await exportF32(nf4, '--adapter', trained[0]),
+      await exportF32(nf4, '--adapter', trained[1]),
+    ];
+    const both = await exportF32(nf4, '--adapter', `${trained[0]}:0.25`, '--adapter', `${trained[1]}:-2`);
+    const wanted = none.map(
+      (base, i) => base + 0.25 * ((a.values[i] ?? 0) - base) - 2 * ((b.values[i] ?? 0) - base),
+    );
+    expect(largestDifference(both.values, wanted)).toBeLessThan(1e-6);
+    expect(largestDifference(both.values, none)).toBeGreaterThan(1e-3);
+  });
+
+  it('of different quantizations do not go into one plain model', async () => {
+    const fp4 = join(work, 'trained-fp4');
+    const text = join(work, 'text.txt');
+    const how = ['--steps', '1', '--rank', '2', '--scheme', 'fp4'];
+    expect((await qlora('train', folder, '--data', text, '--out', fp4, ...how)).code).toBe(0);
+    const out = join(work, 'refused.gguf');
+    const both = ['--adapter', trained[0], '--adapter', fp4];
+    const { code, stderr } = await qlora('export', 'gguf', folder, '--out', out, ...both);
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(/trained on different weights: nf4.*fp4.*--base/s),
+    ]);
+    expect((await exportF32(folder, ...both, '--base', folder)).values.length).toBeGreaterThan(0);
+    expect((await exportF32(nf4, '--adapter', fp4)).said).toMatch(/warning.*was trained on weights in fp4/);
+  });
+
+  it('have no place in a GGUF file that is there already', async () => {
+    const file = join(work, 'other.gguf');
+    expect((await qlora('export', 'gguf', nf4, '--out', file)).code).toBe(0);
+    const { code, stderr } = await qlora('export', 'gguf', file, '--out', join(work, 'again.gguf'));
+    expect([code, stderr]).toEqual([1, expect.stringContaining('is a GGUF file already')]);
+  });
+});
+
 it('an importance matrix changes what is kept, and is named in the file', async () => {
   const plain = await exported('q4', '--type', 'q4_k_m');
   const weighted = await exported('q4-weighted', '--type', 'q4_k_m', '--imatrix', imatrix);
@@ -167,7 +275,7 @@ it('an importance matrix changes what is kept, and is named in the file', async 
   expect(weighted.stderr).toContain('has nothing of 6 tensors');
   const out = join(work, 'none.gguf');
   const refused = await qlora('export', 'gguf', model, '--out', out, '--pre', 'qwen2', '--imatrix', imatrix);
-  expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('no tensor of f16 takes')]);
+  expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('no tensor of q8_0 takes')]);
 });
 
 it('a model in several files leaves none of them where one cannot be written', async () => {

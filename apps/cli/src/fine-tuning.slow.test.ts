@@ -76,14 +76,15 @@ describe.skipIf(!present)('fine-tuning the 4-bit model for 300 steps', { timeout
   });
 
   it('gives, merged, the cross entropy that the adapter gives beside the 4-bit weights, to 1e-4', async () => {
-    const options = { adapter: paths.adapter, out: paths.merged, dtype: 'f32', overwrite: false } as const;
+    const adapters = [{ path: paths.adapter }];
+    const options = { adapters, out: paths.merged, dtype: 'f32', overwrite: false } as const;
     await merge(paths.quantized, options, silentReporter);
     const merged = await evaluate(paths.merged, held, silentReporter);
     expect(Math.abs(merged.crossEntropy - after)).toBeLessThan(1e-4);
   });
 
   it.skipIf(!runs)('gives the same cross entropy in llama.cpp, to 1e-3', async () => {
-    const options = { adapter: paths.adapter, out: paths.gguf, type: 'f32' } as const;
+    const options = { adapters: [{ path: paths.adapter }], out: paths.gguf, type: 'f32' } as const;
     await exportGguf(paths.quantized, options, silentReporter);
     const checkpoint = await openCheckpoint(model);
     const content = readFileSync(paths.heldOut, 'utf8');

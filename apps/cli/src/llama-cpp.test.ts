@@ -63,7 +63,8 @@ for (const { name, folder, text, prompt, windows, window } of models) {
   describe.skipIf(!runs || !present)(`llama.cpp with ${name}`, { timeout: 120_000 }, () => {
     const gguf = async (type: 'f32' | 'f16' | 'bf16' | 'q8_0', adapter?: string) => {
       const out = join(work, `${name}-${type}${adapter ? '-adapted' : ''}.gguf`);
-      if (!existsSync(out)) await exportGguf(folder, { out, type, adapter }, silentReporter);
+      if (!existsSync(out))
+        await exportGguf(folder, { out, type, adapters: adapter ? [{ path: adapter }] : [] }, silentReporter);
       return out;
     };
     const data = { data: text, sequenceLength: window, limit: windows };
@@ -153,7 +154,7 @@ for (const { name, folder, text, prompt, windows, window } of models) {
       );
       const { crossEntropy } = await evaluate(quantized, { ...data, adapter }, silentReporter);
       const out = join(work, `${name}-merged.gguf`);
-      await exportGguf(quantized, { out, type: 'f32', adapter }, silentReporter);
+      await exportGguf(quantized, { out, type: 'f32', adapters: [{ path: adapter }] }, silentReporter);
       expect(Math.abs((await theirs(out)) - crossEntropy)).toBeLessThan(bounds.f32);
       expect(Math.abs((await ours()).crossEntropy - crossEntropy)).toBeGreaterThan(0.02);
     });

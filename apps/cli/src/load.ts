@@ -21,7 +21,7 @@ export interface ComputeOptions {
 /** What is opened, and how. */
 export interface LoadOptions extends ComputeOptions {
   readonly adapter?: string | undefined;
-  /** Quantize on the way, unless the model is in 4 bits. Default: as it is. */
+  /** Quantize on the way, unless the model is in 4 bits. Default: as the adapter was trained, else as it is. */
   readonly quantize?: Partial<QuantizationConfig> | undefined;
 }
 
@@ -42,7 +42,8 @@ export async function withModel<T>(
   const adapter = options.adapter === undefined ? undefined : await loadAdapter(options.adapter);
   const backend = makeBackend(options, reporter);
   try {
-    const { checkpoint, model } = await load(folder, backend, options, reporter);
+    const quantize = options.quantize ?? adapter?.baseQuantization;
+    const { checkpoint, model } = await load(folder, backend, quantize, reporter);
     if (adapter) applyAdapter(model, adapter);
     return await body({ backend, checkpoint, model });
   } finally {
@@ -54,7 +55,7 @@ export async function withModel<T>(
 async function load(
   folder: string,
   backend: CreatedBackend,
-  { quantize }: LoadOptions,
+  quantize: LoadOptions['quantize'],
   reporter: Reporter,
 ): Promise<Omit<Loaded, 'backend'>> {
   const checkpoint = await openCheckpoint(folder);

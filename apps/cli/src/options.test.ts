@@ -168,16 +168,22 @@ const tables: Record<string, Table> = {
   },
   merge: {
     args: [model, '--adapter', adapters[0]],
-    options: { '--adapter': [adapters[1]], '--dtype': ['bf16'], '--max-shard-size': ['20KB'] },
+    options: {
+      '--adapter': [adapters[1]],
+      '--base': [model],
+      '--dtype': ['bf16'],
+      '--max-shard-size': ['20KB'],
+    },
     elsewhere: { ...folderOptions, '--out': outputTests, '--overwrite': outputTests },
   },
   'export gguf': {
     args: [model],
-    options: { '--type': ['q8_0'], '--adapter': [adapters[0]], '--split-max-size': ['20KB'] },
+    options: { '--type': ['f32'], '--adapter': [adapters[0]], '--split-max-size': ['20KB'] },
     elsewhere: {
       '--out': outputTests,
       '--overwrite': outputTests,
       '--threads': folderTests,
+      '--base': ggufTests,
       '--imatrix': ggufTests,
       '--pre': ggufTests,
     },

@@ -68,13 +68,21 @@ for (const [name, folder] of Object.entries(models)) {
 
     it('merged into the plain model gives the logits that PEFT gives after its own merge, to 1e-3', async () => {
       const merged = join(work, 'merged');
-      await merge(folder, { adapter, out: merged, dtype: 'f32', overwrite: false }, silentReporter);
+      await merge(
+        folder,
+        { adapters: [{ path: adapter }], base: folder, out: merged, dtype: 'f32', overwrite: false },
+        silentReporter,
+      );
       expectClose(await lastLogits(merged, golden.ids), golden.mergedByPeft, 1e-3);
     });
 
     it('merged into the 4-bit weights gives the logits that it gave beside them, to 1e-3', async () => {
       const merged = join(work, 'merged-nf4');
-      await merge(quantized, { adapter, out: merged, dtype: 'f32', overwrite: false }, silentReporter);
+      await merge(
+        quantized,
+        { adapters: [{ path: adapter }], out: merged, dtype: 'f32', overwrite: false },
+        silentReporter,
+      );
       const beside = await lastLogits(quantized, golden.ids, adapter);
       expectClose(await lastLogits(merged, golden.ids), beside, 1e-3);
     });

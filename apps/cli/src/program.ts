@@ -2,21 +2,33 @@
 // called and told.
 import { createRequire } from 'node:module';
 import { DEFAULT_SCHEMES, parseSchemes } from '@qlora/convert';
-import { GGUF_TYPES, type GgufType } from '@qlora/gguf-writer';
+import { GGUF_TYPES } from '@qlora/gguf-writer';
+import type { WeightedAdapter } from '@qlora/peft/node';
 import { codecNames, type QuantizationConfig, strategyNames } from '@qlora/quant-strategies';
 import { SCHEDULES, type TrainingConfig } from '@qlora/trainer';
 import { Command, Option } from 'commander';
-import { names, number, positive, powerOfTwo, schemes, share, size, targetModules, whole } from './arguments';
+import {
+  adapters,
+  names,
+  number,
+  positive,
+  powerOfTwo,
+  schemes,
+  share,
+  size,
+  targetModules,
+  whole,
+} from './arguments';
 import { applyConfigFile } from './config-file';
 import { BACKENDS } from './load';
 import { createReporter, type Reporter } from './reporter';
 import { analyze } from './verbs/analyze';
 import { evaluate } from './verbs/evaluate';
-import { exportGguf } from './verbs/export-gguf';
+import { DEFAULT_GGUF_TYPE, type ExportGgufOptions, exportGguf } from './verbs/export-gguf';
 import { type ExportQnatOptions, exportQnat } from './verbs/export-qnat';
 import { generate } from './verbs/generate';
 import { inspect } from './verbs/inspect';
-import { merge } from './verbs/merge';
+import { type MergeVerbOptions, merge } from './verbs/merge';
 import { quantize } from './verbs/quantize';
 import { type TrainOptions, train } from './verbs/train';
 
@@ -30,6 +42,16 @@ const blockSize = () =>
   new Option('--block-size <n>', 'values that share a scale').argParser(powerOfTwo(32, 4096)).default(64);
 const noDoubleQuant = () => new Option('--no-double-quant', 'keep the scales in f32 instead of 8 bits');
 const adapter = () => new Option('--adapter <dir>', 'adapter folder, as PEFT has it');
+const severalAdapters = () =>
+  new Option(
+    '--adapter <dir[:weight]>',
+    'adapter folder, as PEFT has it, and how much of it; can be given several times',
+  ).argParser(adapters);
+const mergeBase = () =>
+  new Option(
+    '--base <dir>',
+    'merge into the weights of this model, as they are, instead of those that the adapter was trained on',
+  );
 const sequenceLength = () => new Option('--sequence-length <n>', 'tokens of a sequence').argParser(whole(2));
 
 const backend = () =>
@@ -65,7 +87,13 @@ function writesFolder(command: Command): Command {
 
 /** The flags of `train` and `export qnat` that are grouped before they are handed on. */
 type TrainFlags = Omit<TrainOptions, 'training' | 'quantization'> & TrainingConfig & QuantizationFlags;
+/** The flags of a verb that takes several adapters, each an `--adapter`. */
+type Adapted<T> = Omit<T, 'adapters'> & { readonly adapter?: readonly WeightedAdapter[] };
 type QuantizationFlags = Pick<QuantizationConfig, 'scheme' | 'blockSize' | 'doubleQuant'>;
+
+// What adapters are merged into, for the help of the verbs that merge.
+const MERGED_INTO =
+  'Adapters are merged, in f32, into the weights that they were trained on: those in 4 bits, dequantized. Of a model that is\nnot in 4 bits they are made again, where the adapter says how it was trained; those of PEFT do not, and go into the\nweights as they are. --base MODEL merges into the weights of that model, as they are.';
 
 /**
  * The whole command. What it cannot parse is thrown as commander's `CommanderError`, after a message to standard error.
@@ -251,24 +279,32 @@ A whole run:
         'folder of a checkpoint; if it is in 4 bits, the dequantized weights are merged into',
       ),
   )
-    .requiredOption('--adapter <dir>', 'adapter folder, as PEFT has it')
+    .addOption(severalAdapters().makeOptionMandatory())
+    .addOption(mergeBase())
     .addOption(
       new Option('--dtype <type>', 'type of the weights').choices(['f32', 'f16', 'bf16']).default('f16'),
     )
-    .addHelpText('after', '\nExample:\n  $ qlora merge MODEL-nf4 --adapter adapter --out merged --dtype bf16')
-    .action(run(merge));
+    .addHelpText(
+      'after',
+      `\n${MERGED_INTO}\n\nExamples:\n  $ qlora merge MODEL-nf4 --adapter adapter --out merged --dtype bf16\n  $ qlora merge MODEL-nf4 --adapter pirate:0.7 --adapter poet:0.3 --out merged`,
+    )
+    .action(
+      run((model, { adapter, ...flags }: Adapted<MergeVerbOptions>, reporter) =>
+        merge(model, { ...flags, adapters: adapter ?? [] }, reporter),
+      ),
+    );
 
   const exporting = program.command('export').description('write a model as a single file');
   exporting
     .command('gguf')
     .description('a GGUF file that llama.cpp runs')
-    .argument('<model>', 'folder of a checkpoint, plain or in 4 bits')
+    .argument('<model>', 'folder of a checkpoint, plain or in 4 bits, or a QNAT file')
     .requiredOption('--out <file>', 'file to write')
     .addOption(
-      new Option('--type <type>', 'type of the matrices')
-        .choices([...GGUF_TYPES])
-        .default('f16' satisfies GgufType),
+      new Option('--type <type>', 'type of the matrices').choices([...GGUF_TYPES]).default(DEFAULT_GGUF_TYPE),
     )
+    .addOption(severalAdapters())
+    .addOption(mergeBase())
     .option('--imatrix <file>', "importance matrix of llama.cpp's llama-imatrix, for types of few bits")
     .option(
       '--split-max-size <size>',
@@ -276,14 +312,17 @@ A whole run:
       size,
     )
     .option('--pre <name>', "name of llama.cpp's pre-tokenizer, where the tokenizer's is not recognized")
-    .addOption(adapter())
     .addOption(threads())
     .addOption(overwrite())
     .addHelpText(
       'after',
-      '\nExample:\n  $ qlora export gguf MODEL-nf4 --adapter adapter --out model.gguf --type q8_0',
+      `\n${MERGED_INTO}\n\nExamples:\n  $ qlora export gguf MODEL-nf4 --adapter adapter --out model.gguf\n  $ qlora export gguf MODEL-nf4 --adapter adapter --base MODEL --out model.gguf --type q4_k_m\n  $ qlora export gguf model.qnat --out model.gguf --split-max-size 2GB`,
     )
-    .action(run(exportGguf));
+    .action(
+      run((model, { adapter, ...flags }: Adapted<ExportGgufOptions>, reporter) =>
+        exportGguf(model, { ...flags, adapters: adapter }, reporter),
+      ),
+    );
   exporting
     .command('qnat')
     .description('a QNAT file: the 4-bit model with config and tokenizer')

@@ -88,7 +88,7 @@ const after = await say(paths.adapter);
 quote(after);
 
 step('Merge and export for llama.cpp');
-await exportGguf(paths.quantized, { adapter: paths.adapter, out: paths.gguf, type: 'q8_0' }, silentReporter);
+await exportGguf(paths.quantized, { adapters: [{ path: paths.adapter }], out: paths.gguf }, silentReporter);
 console.log(`  ${shown(paths.gguf)}`);
 
 await writeFileAtomic(

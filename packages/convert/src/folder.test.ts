@@ -245,7 +245,7 @@ describe('mergeFolder', () => {
   it('dequantizes a 4-bit folder without an adapter, range by range, to what its codes stand for', async () => {
     const tensors = await makeModel(model, { hidden: 1030, wide: 4201, layers: 1 });
     await quantizeFolder(model, out);
-    await mergeFolder(out, undefined, join(home, 'dense'), { dtype: 'f32', maxShardSize: 9e6 });
+    await mergeFolder(out, [], join(home, 'dense'), { dtype: 'f32', maxShardSize: 9e6 });
     const dense = await openModelFolder(join(home, 'dense'));
     expect(dense.quantized).toBe(false);
     expect(dense.config.quantization_config).toBeUndefined();
@@ -269,7 +269,7 @@ describe('mergeFolder', () => {
     await writeModel(model, new Map([[name, weight]]), { model_type: 'gpt2', vocab_size: 40 });
     const { linear } = await quantizeFolder(model, out);
     expect(linear.weights).toEqual([{ name, transposed: true }]);
-    await mergeFolder(out, undefined, join(home, 'dense'), { dtype: 'f32' });
+    await mergeFolder(out, [], join(home, 'dense'), { dtype: 'f32' });
     const dense = await openModelFolder(join(home, 'dense'));
     const found = await dense.source.read(name);
     expect(found.shape).toEqual([6, 10]);
@@ -280,26 +280,28 @@ describe('mergeFolder', () => {
     await dense.close();
   });
 
+  let adapter: { path: string }[] = [];
   const names = ['model.layers.0.mlp.up_proj', 'transformer.h.0.mlp.c_fc'] as const;
   /** An adapter of rank 2 on one layer. */
-  const makeAdapter = (module: string, outFeatures: number, inFeatures: number, alpha: number) => {
+  const makeAdapter = async (module: string, outFeatures: number, inFeatures: number, alpha: number) => {
+    adapter = [{ path: join(home, 'adapter') }];
     const values = (n: number) => Float32Array.from({ length: n }, (_, i) => Math.cos(i));
     const parts = new Map([
       ['lora_A.weight', fromFloat32('f32', [2, inFeatures], values(2 * inFeatures))],
       ['lora_B.weight', fromFloat32('f32', [outFeatures, 2], values(2 * outFeatures))],
     ]);
     const config = loraConfig({ rank: 2, alpha, targetModules: [module] });
-    const adapter = { method: lora, config, modules: new Map([[module, parts]]), label: 'made' };
-    return saveAdapter(join(home, 'adapter'), adapter, { overwrite: true });
+    const made = { method: lora, config, modules: new Map([[module, parts]]), label: 'made' };
+    await saveAdapter(join(home, 'adapter'), made, { overwrite: true });
   };
 
   it('goes on only with the adapter that it began with, its alpha included', async () => {
     await makeModel(model);
     await makeAdapter(names[0], 50, 36, 4);
     const how = { ...small, share: { index: 1, count: 2 } };
-    await mergeFolder(model, join(home, 'adapter'), out, how);
+    await mergeFolder(model, adapter, out, how);
     await makeAdapter(names[0], 50, 36, 4000);
-    await expect(mergeFolder(model, join(home, 'adapter'), out, how)).rejects.toThrow(/another job: adapter/);
+    await expect(mergeFolder(model, adapter, out, how)).rejects.toThrow(/another job: adapter/);
   });
 
   it('refuses an adapter of a Conv1D, plain or in 4 bits, rather than to merge it the wrong way round', async () => {
@@ -315,7 +317,7 @@ describe('mergeFolder', () => {
     await quantizeFolder(model, out);
     await makeAdapter(names[1], 8, 8, 4);
     for (const folder of [model, out]) {
-      const merged = mergeFolder(folder, join(home, 'adapter'), join(home, 'merged'));
+      const merged = mergeFolder(folder, adapter, join(home, 'merged'));
       await expect(merged).rejects.toThrow(/adapts "transformer\.h\.0\.mlp\.c_fc", a Conv1D/);
     }
   });
@@ -325,14 +327,14 @@ describe('mergeFolder', () => {
       dtype: 'f32',
       spoil: spoiling('lm_head', 3, 1e6),
     });
-    await expect(mergeFolder(model, undefined, out, { dtype: 'f16' })).rejects.toThrow(
+    await expect(mergeFolder(model, [], out, { dtype: 'f16' })).rejects.toThrow(
       /lm_head\.weight: value 3 is Infinity.*bf16/,
     );
   });
 
   it('casts what it does not merge', async () => {
     const tensors = await makeModel(model, { dtype: 'f32' });
-    await mergeFolder(model, undefined, out, { dtype: 'bf16' });
+    await mergeFolder(model, [], out, { dtype: 'bf16' });
     const folder = await openModelFolder(out);
     const name = 'lm_head.weight';
     expect((await folder.source.read(name)).data).toEqual(

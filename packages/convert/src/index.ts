@@ -11,4 +11,5 @@ export * from './linear-weights';
 export * from './merge';
 export * from './quantize';
 export * from './tasks';
+export * from './trained-weights';
 export * from './transposed';

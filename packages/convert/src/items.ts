@@ -40,12 +40,12 @@ export function outputBytes(item: ConversionItem): number {
 }
 
 /**
- * An item for each tensor: with ΔW where the adapter has one, else as it is, in `dtype`.
+ * An item for each tensor: with ΔW where an adapter has one, else as it is, in `dtype`.
  * @param isTransposed weights whose axes are swapped: in 4 bits a Conv1D's is [out, in], in a plain checkpoint [in, out].
  */
 export function mergedItems(
   source: TensorSource,
-  adapter: StoredAdapter | undefined,
+  adapters: readonly StoredAdapter[],
   layers: ReadonlyMap<string, LinearInfo>,
   dtype: 'f32' | 'f16' | 'bf16',
   isTransposed: (name: string) => boolean = () => false,
@@ -59,8 +59,8 @@ export function mergedItems(
       };
     }
     const module = info.name.replace(/\.weight$/, '');
-    const layer = adapter?.modules.has(module) ? layers.get(module) : undefined;
-    if (adapter && layer && isFloat(info.dtype)) return mergeItem(source, info, adapter, layer, dtype);
+    const layer = adapters.some(({ modules }) => modules.has(module)) ? layers.get(module) : undefined;
+    if (layer && isFloat(info.dtype)) return mergeItem(source, info, adapters, layer, dtype);
     return copyItem(source, info, dtype);
   });
 }

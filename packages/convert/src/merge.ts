@@ -1,4 +1,4 @@
-// A weight with an adapter's ΔW added, rows at a time.
+// A weight with the ΔW of adapters added, rows at a time.
 import type { LinearInfo, StoredAdapter } from '@qlora/peft';
 import {
   byteLength,
@@ -11,20 +11,22 @@ import {
 import { mergeTask } from './tasks';
 
 /**
- * W + ΔW of one layer, added in f32 and then rounded to `dtype`.
- * @param layer the layer, which `adapter` has a module for.
+ * W + ΔW of one layer, for each adapter in turn added in f32, and then rounded to `dtype`.
+ * @param layer the layer; adapters that have no module for it add nothing.
  */
 export function mergeItem(
   source: TensorSource,
   info: TensorInfo,
-  adapter: StoredAdapter,
+  adapters: readonly StoredAdapter[],
   layer: LinearInfo,
   dtype: DType,
 ): ConversionItem {
   const { name, shape } = info;
   const { inFeatures, outFeatures } = layer;
-  const { method, config } = adapter;
-  const tensors = adapter.modules.get(layer.name) ?? new Map();
+  const changes = adapters.flatMap(({ method, config, modules }) => {
+    const tensors = modules.get(layer.name);
+    return tensors ? [{ peftType: method.peftType, config, tensors }] : [];
+  });
   const where = [source.label, name];
   return {
     name,
@@ -38,10 +40,8 @@ export function mergeItem(
         values,
         dtype,
         place: { where, start },
-        peftType: method.peftType,
-        config,
+        changes,
         layer,
-        tensors,
         rows: { start: start / inFeatures, count: count / inFeatures },
       });
       await sink.writeRange(name, start, merged);

@@ -1,7 +1,7 @@
-// A model folder with an adapter merged into its weights, dense.
+// A model folder with adapters merged into its weights, dense.
 import { join } from 'node:path';
 import { checkAdapter, type LinearInfo, type StoredAdapter } from '@qlora/peft';
-import { loadAdapter } from '@qlora/peft/node';
+import { loadAdapters, type WeightedAdapter } from '@qlora/peft/node';
 import { isQuantizedSource } from '@qlora/quant-strategies';
 import { DEFAULT_MAX_SHARD_SIZE, planShards } from '@qlora/safetensors';
 import { QloraError } from '@qlora/tensor';
@@ -18,6 +18,7 @@ import {
   weightsFingerprint,
 } from './node-folder';
 import { type FolderOptions, type FolderResult, writeFolder } from './node-job';
+import { type TrainedWeights, trainedWeights } from './trained-weights';
 
 /** Options of {@link mergeFolder}. */
 export interface MergeFolderOptions extends FolderOptions {
@@ -25,40 +26,55 @@ export interface MergeFolderOptions extends FolderOptions {
   readonly dtype?: 'f32' | 'f16' | 'bf16';
   /** Bytes of tensors in a weights file, at most. Default 5 GB. */
   readonly maxShardSize?: number;
+  /**
+   * Merge into the weights of this folder, as they are, instead of those that the adapters were trained on (see
+   * {@link trainedWeights}): the model before it was quantized.
+   */
+  readonly base?: string | undefined;
   /** Checks of the caller, who may know the architecture. */
   readonly check?: CheckFolder;
 }
 
+/** What {@link mergeFolder} did. */
+export interface MergeFolderResult extends FolderResult, Pick<TrainedWeights, 'quantization' | 'warnings'> {}
+
 const torchTypes = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' };
 
 /**
- * Merges an adapter into a model folder's weights (dequantized, if they are in 4 bits), added in f32, into another folder, some
- * megabytes at a time.
+ * Merges adapters into a model folder's weights, added in f32 one after another, into another folder, some megabytes at a
+ * time. The weights are those that the adapters were trained on: see {@link trainedWeights}.
  *
- * @param adapterFolder folder of the adapter, as PEFT has it. Without one, the weights are only dequantized or cast.
+ * @param adapters folders as PEFT has them, with weights. None: the model's weights are only dequantized or cast.
  * @throws QloraError if folder and adapter do not belong together, for values that are not finite or too large for the type,
  * and if the result cannot be written; see {@link writeFolder} for what is left then.
  */
 export async function mergeFolder(
   folder: string,
-  adapterFolder: string | undefined,
+  adapters: readonly WeightedAdapter[],
   out: string,
   options: MergeFolderOptions = {},
-): Promise<FolderResult> {
+): Promise<MergeFolderResult> {
   const { dtype = 'f16', maxShardSize = DEFAULT_MAX_SHARD_SIZE } = options;
-  const adapter = adapterFolder === undefined ? undefined : await loadAdapter(adapterFolder);
+  const loaded = await loadAdapters(adapters);
   const model = await openModelFolder(folder);
+  let base: ModelFolder | undefined;
   try {
     options.check?.(model);
-    const layers = linearInfos(model);
-    if (adapter) {
+    if (options.base !== undefined) base = await openBase(options.base, model);
+    if (base) options.check?.(base);
+    const { source, quantization, warnings } = base
+      ? { source: base.source, quantization: undefined, warnings: [] }
+      : trainedWeights(model, loaded);
+    const layers = linearInfos(base ?? model);
+    for (const adapter of loaded) {
       refuseConv1d(adapter, model);
       checkAdapter(adapter, layers.values());
     }
-    const isTransposed = (name: string) => isIn4Bits(model, name) && isConv1dWeight(model.config, name);
-    const items = mergedItems(model.source, adapter, layers, dtype, isTransposed);
+    const isTransposed = (name: string) =>
+      isIn4Bits(base ?? model, name) && isConv1dWeight(model.config, name);
+    const items = mergedItems(source, loaded, layers, dtype, isTransposed);
     const type = torchTypes[dtype];
-    return await writeFolder(
+    const result = await writeFolder(
       {
         out,
         description: {
@@ -66,11 +82,15 @@ export async function mergeFolder(
           dtype,
           maxShardSize,
           weights: await weightsFingerprint(folder),
+          base: options.base === undefined ? null : await weightsFingerprint(options.base),
+          quantization: quantization ?? null,
           config: hashText(model.configText),
-          adapter:
-            adapterFolder === undefined || !adapter
-              ? null
-              : { config: adapter.config, weights: await weightsFingerprint(adapterFolder) },
+          adapters: await Promise.all(
+            loaded.map(async ({ config }, i) => ({
+              config,
+              weights: await weightsFingerprint(adapters[i]?.path ?? ''),
+            })),
+          ),
         },
         shards: planShards(items, outputBytes, maxShardSize),
         async companions(to) {
@@ -81,9 +101,34 @@ export async function mergeFolder(
       },
       options,
     );
+    return { ...result, quantization, warnings };
   } finally {
     await model.close();
+    await base?.close();
   }
+}
+
+/**
+ * Opens the folder whose weights adapters are merged into instead of the model's own.
+ * @throws QloraError unless it has the same tensors, by name and shape.
+ */
+export async function openBase(path: string, model: ModelFolder): Promise<ModelFolder> {
+  const base = await openModelFolder(path);
+  const shapes = new Map(base.source.tensors.map(({ name, shape }) => [name, shape.join(', ')]));
+  for (const { name, shape } of model.source.tensors) {
+    const found = shapes.get(name);
+    if (found === shape.join(', ')) continue;
+    await base.close();
+    throw new QloraError({
+      what:
+        found === undefined
+          ? `has no tensor "${name}", which ${model.path} has`
+          : `"${name}" is [${found}], in ${model.path} it is [${shape.join(', ')}]`,
+      where: path,
+      fix: 'name the model that was quantized as --base',
+    });
+  }
+  return base;
 }
 
 const isIn4Bits = ({ source }: ModelFolder, name: string) =>

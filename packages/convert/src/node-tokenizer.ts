@@ -16,7 +16,7 @@ const MAX_FILE_BYTES = 256 * 1024 * 1024;
 export async function readTokenizerFiles(folder: string): Promise<GgufTokenizerFiles> {
   const [tokenizer, config, addedTokens] = await Promise.all(
     ['tokenizer.json', 'tokenizer_config.json', 'added_tokens.json'].map((name) =>
-      readObject(join(folder, name)),
+      readJsonFile(join(folder, name)),
     ),
   );
   const sentencePiece = await readOptional(join(folder, 'tokenizer.model'));
@@ -25,7 +25,7 @@ export async function readTokenizerFiles(folder: string): Promise<GgufTokenizerF
     throw new QloraError({
       what: 'has no tokenizer',
       where: folder,
-      fix: 'tokenizer.json or tokenizer.model is needed',
+      fix: 'add its tokenizer.json or tokenizer.model',
     });
   }
   const chatTemplate = template && new TextDecoder().decode(template);
@@ -45,7 +45,8 @@ async function readOptional(path: string): Promise<Uint8Array | undefined> {
   }
 }
 
-async function readObject(path: string): Promise<Record<string, unknown> | undefined> {
+/** A file's JSON object, or undefined if it is not there. @throws QloraError if it holds something else. */
+export async function readJsonFile(path: string): Promise<Record<string, unknown> | undefined> {
   const bytes = await readOptional(path);
   if (!bytes) return undefined;
   let json: unknown;

@@ -39,17 +39,22 @@ export const encodePartTask: Task<{ part: Tensor; options: PartOptions }, Encode
   run: ({ part, options }) => encodePart(part, options),
 };
 
-/** An adapter's part in the merge of some rows of a weight. */
+/** What an adapter has for one layer. */
+export interface LayerChange {
+  readonly peftType: string;
+  readonly config: AdapterConfig;
+  readonly tensors: ReadonlyMap<string, Tensor>;
+}
+
+/** The merge of some rows of a weight. */
 export interface MergeInput {
   /** Rows of the base weight, flat. */
   readonly values: Tensor;
   readonly dtype: DType;
   readonly place: RangePlace;
-  readonly peftType: string;
-  readonly config: AdapterConfig;
   readonly layer: LinearInfo;
-  /** The adapter's tensors of this layer. */
-  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** Added in this order. */
+  readonly changes: readonly LayerChange[];
   /** Rows of the weight that `values` are. */
   readonly rows: RowRange;
 }
@@ -57,12 +62,14 @@ export interface MergeInput {
 /** Rows of W + ΔW, added in f32. */
 export const mergeTask: Task<MergeInput, Tensor> = {
   name: 'merge',
-  run({ values, dtype, place, peftType, config, layer, tensors, rows }) {
-    const method = adapterMethods.get(peftType);
-    if (!method) throw new QloraError({ what: `no adapter method "${peftType}"` });
-    const merged = method.deltaWeight(config, layer, tensors, rows);
-    const base = toFloat32(values);
-    for (let i = 0; i < merged.length; i++) merged[i]! += base[i]!;
+  run({ values, dtype, place, layer, changes, rows }) {
+    const merged = new Float32Array(toFloat32(values));
+    for (const { peftType, config, tensors } of changes) {
+      const method = adapterMethods.get(peftType);
+      if (!method) throw new QloraError({ what: `no adapter method "${peftType}"` });
+      const delta = method.deltaWeight(config, layer, tensors, rows);
+      for (let i = 0; i < merged.length; i++) merged[i]! += delta[i]!;
+    }
     const result = fromFloat32(dtype, values.shape, merged);
     requireFinite(result, place.where, place.start);
     return result;

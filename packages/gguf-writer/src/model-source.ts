@@ -44,15 +44,16 @@ export function modelSource(source: TensorSource, model: GgufDescription): Model
     else if (!missing.delete(canonical)) refuse(source, info.name, 'is there twice');
     else if (rule.shape.join() !== info.shape.join()) {
       const [is, should] = [info.shape.join(', '), rule.shape.join(', ')];
-      refuse(source, info.name, `has shape [${is}], by the config it is [${should}]`);
+      refuse(source, info.name, `has shape [${is}], config.json asks for [${should}]`);
     } else entries.set(rule.name, { info, rule });
   }
   const [first] = missing;
   if (first !== undefined) {
+    const more = missing.size > 1 ? `, nor ${missing.size - 1} others that config.json speaks of` : '';
     throw new QloraError({
-      what: `lacks ${missing.size} tensors of the model: ${first}${missing.size > 1 ? ', …' : ''}`,
+      what: `no tensor named "${first}"${more}`,
       where: source.label,
-      fix: 'fetch the checkpoint again, all of its shards',
+      fix: 'weights and config.json do not belong together, or a shard is missing',
     });
   }
   const extra = new Map(model.extraTensors.map(({ name, values }) => [name, values]));
@@ -90,6 +91,6 @@ function refuse(source: TensorSource, name: string, what: string): never {
   throw new QloraError({
     what,
     where: [source.label, name],
-    fix: 'config.json and weights must be of one model',
+    fix: 'weights and config.json do not belong together',
   });
 }

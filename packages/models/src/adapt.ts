@@ -1,6 +1,7 @@
 // Putting adapters into a model's linear layers, and taking them out as files have them.
 import type { Parameter } from '@qlora/autograd';
 import { checkAdapter, type LoraConfig, lora, type StoredAdapter } from '@qlora/peft';
+import { sharedQuantization } from '@qlora/quant-strategies';
 import { random, type Tensor } from '@qlora/tensor';
 import type { LlamaModel } from './llama';
 
@@ -34,7 +35,10 @@ export function applyAdapter(model: LlamaModel, adapter: StoredAdapter): Paramet
   });
 }
 
-/** The model's adapters as a stored adapter. `targetModules` names the kinds of layers, as PEFT writes them. */
+/**
+ * The model's adapters as a stored adapter. `targetModules` names the kinds of layers, as PEFT writes them; how the layers
+ * are quantized goes with it, for those who merge the adapter later.
+ */
 export async function extractAdapter(
   model: LlamaModel,
   config: LoraConfig,
@@ -47,5 +51,8 @@ export async function extractAdapter(
   const targetModules = [
     ...new Set([...modules.keys()].map((name) => name.slice(name.lastIndexOf('.') + 1))),
   ].sort();
-  return { method: lora, config: { ...config, targetModules }, modules, label };
+  const adapted = [...model.linears.values()].filter(({ adapter }) => adapter);
+  const quantized = adapted.flatMap(({ quantization }) => (quantization ? [quantization] : []));
+  const baseQuantization = quantized.length === adapted.length ? sharedQuantization(quantized) : undefined;
+  return { method: lora, config: { ...config, targetModules }, modules, baseQuantization, label };
 }

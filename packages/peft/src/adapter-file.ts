@@ -1,7 +1,9 @@
 // An adapter at rest: its configuration and its tensors by module, and the keys that they have in PEFT's
 // `adapter_model.safetensors`: `base_model.model.` + module + `.lora_A.weight` (peft/utils/save_and_load.py; the
 // adapter's own name, `default`, is left out of files).
+import type { QuantizationConfig } from '@qlora/quant-strategies';
 import { QloraError, requireFinite, type Tensor, type TensorSource } from '@qlora/tensor';
+import { readBaseQuantization } from './base-quantization';
 import type { AdapterMethod } from './contract';
 import { type AdapterConfig, methodOf } from './methods';
 
@@ -18,8 +20,20 @@ export interface StoredAdapter {
   readonly config: AdapterConfig;
   /** Tensors by module name, then by the rest of their key. */
   readonly modules: ReadonlyMap<string, ReadonlyMap<string, Tensor>>;
+  /** How the weights that it was trained on were quantized; undefined where the file does not say, as PEFT's do not. */
+  readonly baseQuantization?: QuantizationConfig | undefined;
   /** Where it came from, for messages. */
   readonly label: string;
+}
+
+/**
+ * The adapter with all that it changes multiplied by `weight`: half an adapter, or minus one.
+ * @throws QloraError unless the weight is a finite number.
+ */
+export function scaleAdapter(adapter: StoredAdapter, weight: number): StoredAdapter {
+  if (!Number.isFinite(weight))
+    throw new QloraError({ what: `weight ${weight} is no number`, where: adapter.label });
+  return weight === 1 ? adapter : { ...adapter, config: adapter.method.scaled(adapter.config, weight) };
 }
 
 /** All tensors of a stored adapter under their keys in the file. */
@@ -59,5 +73,6 @@ export async function readAdapter(
     modules.set(module, parts.set(part, tensor));
   }
   if (modules.size === 0) throw new QloraError({ what: 'holds no adapter weights', where: source.label });
-  return { method, config, modules, label };
+  const baseQuantization = readBaseQuantization(source.metadata, source.label);
+  return { method, config, modules, baseQuantization, label };
 }

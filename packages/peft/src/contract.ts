@@ -52,6 +52,8 @@ export interface AdapterMethod<C> {
     backend: Backend,
     from: Random | ReadonlyMap<string, Tensor>,
   ): Adapter;
+  /** The configuration of the same adapter with everything that it changes multiplied by `weight`. */
+  scaled(config: C, weight: number): C;
   /** Throws a QloraError unless stored tensors fit the layer: every part there, every shape right. */
   validate(config: C, linear: LinearInfo, tensors: ReadonlyMap<string, Tensor>): void;
   /**

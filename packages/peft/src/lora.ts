@@ -37,6 +37,8 @@ export const lora: AdapterMethod<LoraConfig> = {
     };
   },
 
+  scaled: (config, weight) => ({ ...config, alpha: config.alpha * weight }),
+
   validate(config, layer, tensors) {
     factors(config, layer, tensors);
   },

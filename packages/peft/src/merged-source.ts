@@ -1,16 +1,19 @@
-// Merging as a source over a source: each weight that the adapter knows is read, gets ΔW added in f32, and goes on. One
+// Merging as a source over a source: each weight that an adapter knows is read, gets ΔW added in f32, and goes on. One
 // tensor is in memory at a time, whatever the size of the model.
 import {
   cast,
+  type DType,
   fromFloat32,
   isFloat,
   QloraError,
   readRange,
+  type Tensor,
   type TensorSource,
   toFloat32,
 } from '@qlora/tensor';
 import type { StoredAdapter } from './adapter-file';
 import { checkModule } from './check-adapter';
+import type { LinearInfo, RowRange } from './contract';
 
 /** A merge that was asked for. */
 export interface MergeOptions {
@@ -19,53 +22,45 @@ export interface MergeOptions {
 }
 
 /**
- * The base model's tensors with an adapter merged in.
- * @throws QloraError if the adapter has a module that the base has no weight of, or whose shape differs: it belongs to
+ * The base model's tensors with adapters merged in, added in f32 one after another. `scaleAdapter` gives one a weight.
+ * @throws QloraError if an adapter has a module that the base has no weight of, or whose shape differs: it belongs to
  * another model.
  */
 export function mergedSource(
   base: TensorSource,
-  adapter: StoredAdapter,
+  adapters: StoredAdapter | readonly StoredAdapter[],
   options: MergeOptions = {},
 ): TensorSource {
-  const weights = new Map(base.tensors.map((info) => [info.name, info]));
-  const modules = new Map<string, { name: string; inFeatures: number; outFeatures: number }>();
-  for (const module of adapter.modules.keys()) {
-    const weight = weights.get(`${module}.weight`);
-    const [outFeatures, inFeatures] = weight?.shape ?? [];
-    if (outFeatures === undefined || inFeatures === undefined || weight?.shape.length !== 2) {
-      throw new QloraError({
-        what: `adapts "${module}", which ${base.label} has no weight matrix of`,
-        where: adapter.label,
-        fix: 'merge it into the model that it was trained on',
-      });
+  const all = 'method' in adapters ? [adapters] : adapters;
+  const layers = new Map<string, LinearInfo>();
+  // Shapes are cheap to check before the first tensor is read, and a merge that fails half-way is a waste.
+  for (const adapter of all)
+    for (const layer of adaptedLayers(base, adapter)) layers.set(`${layer.name}.weight`, layer);
+  const typeOf = (dtype: DType) => (options.dtype && isFloat(dtype) ? options.dtype : dtype);
+  /** Values of whole rows of a weight, with what the adapters add. */
+  const merged = (tensor: Tensor, layer: LinearInfo, rows: RowRange): Float32Array => {
+    const sum = new Float32Array(toFloat32(tensor));
+    for (const { method, config, modules } of all) {
+      const tensors = modules.get(layer.name);
+      if (!tensors) continue;
+      const delta = method.deltaWeight(config, layer, tensors, rows);
+      for (let i = 0; i < sum.length; i++) sum[i]! += delta[i]!;
     }
-    const layer = { name: module, inFeatures, outFeatures };
-    // Shapes are cheap to check before the first tensor is read, and a merge that fails half-way is a waste.
-    checkModule(adapter, layer);
-    modules.set(`${module}.weight`, layer);
-  }
-  const typeOf = (dtype: TensorSource['tensors'][number]['dtype']) =>
-    options.dtype && isFloat(dtype) ? options.dtype : dtype;
+    return sum;
+  };
   return {
-    label: `${base.label} + ${adapter.label}`,
+    label: [base.label, ...all.map(({ label }) => label)].join(' + '),
     metadata: base.metadata,
     tensors: base.tensors.map((info) => ({ ...info, dtype: typeOf(info.dtype) })),
     async read(name) {
       const tensor = await base.read(name);
-      const layer = modules.get(name);
+      const layer = layers.get(name);
       if (!layer) return cast(tensor, typeOf(tensor.dtype));
-      const delta = adapter.method.deltaWeight(
-        adapter.config,
-        layer,
-        adapter.modules.get(layer.name) ?? new Map(),
-      );
-      const weight = toFloat32(tensor);
-      for (let i = 0; i < delta.length; i++) delta[i]! += weight[i]!;
-      return fromFloat32(typeOf(tensor.dtype), tensor.shape, delta);
+      const values = merged(tensor, layer, { start: 0, count: layer.outFeatures });
+      return fromFloat32(typeOf(tensor.dtype), tensor.shape, values);
     },
     async readRange(name, start, count) {
-      const layer = modules.get(name);
+      const layer = layers.get(name);
       if (!layer) {
         const part = await readRange(base, name, start, count);
         return cast(part, typeOf(part.dtype));
@@ -74,14 +69,30 @@ export function mergedSource(
       const { inFeatures } = layer;
       const first = Math.floor(start / inFeatures);
       const rows = { start: first, count: Math.ceil((start + count) / inFeatures) - first };
-      const part = await readRange(base, name, start, count);
-      const delta = adapter.method
-        .deltaWeight(adapter.config, layer, adapter.modules.get(layer.name) ?? new Map(), rows)
-        .subarray(start - first * inFeatures, start - first * inFeatures + count);
-      const weight = toFloat32(part);
-      for (let i = 0; i < count; i++) delta[i]! += weight[i]!;
-      return fromFloat32(typeOf(part.dtype), [count], delta);
+      const part = await readRange(base, name, first * inFeatures, rows.count * inFeatures);
+      const values = merged(part, layer, rows);
+      const from = start - first * inFeatures;
+      return fromFloat32(typeOf(part.dtype), [count], values.subarray(from, from + count));
     },
     close: () => base.close(),
   };
+}
+
+/** The layers that an adapter changes, as the base has them. */
+function adaptedLayers(base: TensorSource, adapter: StoredAdapter): LinearInfo[] {
+  const shapes = new Map(base.tensors.map(({ name, shape }) => [name, shape]));
+  return [...adapter.modules.keys()].map((name) => {
+    const shape = shapes.get(`${name}.weight`);
+    const [outFeatures, inFeatures] = shape ?? [];
+    if (outFeatures === undefined || inFeatures === undefined || shape?.length !== 2) {
+      throw new QloraError({
+        what: `adapts "${name}", which ${base.label} has no weight matrix of`,
+        where: adapter.label,
+        fix: 'merge it into the model that it was trained on',
+      });
+    }
+    const layer = { name, inFeatures, outFeatures };
+    checkModule(adapter, layer);
+    return layer;
+  });
 }

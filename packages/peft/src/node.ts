@@ -11,7 +11,9 @@ import {
   adapterTensors,
   readAdapter,
   type StoredAdapter,
+  scaleAdapter,
 } from './adapter-file';
+import { adapterMetadata } from './base-quantization';
 
 /** Options of {@link saveAdapter}. */
 export interface SaveAdapterOptions {
@@ -39,7 +41,7 @@ export async function saveAdapter(
       const bytes = await fileSink(join(temporary, ADAPTER_WEIGHTS_FILE));
       await pump(
         source,
-        await safetensorsSink(bytes, source.tensors, { metadata: new Map([['format', 'pt']]) }),
+        await safetensorsSink(bytes, source.tensors, { metadata: adapterMetadata(adapter.baseQuantization) }),
       );
       await options.extra?.(temporary);
     },
@@ -68,4 +70,18 @@ export async function loadAdapter(folder: string): Promise<StoredAdapter> {
   } finally {
     await source.close();
   }
+}
+
+/** An adapter folder, and how much of it to take. */
+export interface WeightedAdapter {
+  readonly path: string;
+  /** What all that the adapter changes is multiplied by. Default 1. */
+  readonly weight?: number | undefined;
+}
+
+/** Reads adapter folders, each with its weight multiplied in. @throws QloraError as {@link loadAdapter} does. */
+export async function loadAdapters(adapters: readonly WeightedAdapter[]): Promise<StoredAdapter[]> {
+  const loaded: StoredAdapter[] = [];
+  for (const { path, weight = 1 } of adapters) loaded.push(scaleAdapter(await loadAdapter(path), weight));
+  return loaded;
 }

@@ -5,6 +5,7 @@ import { createBackend } from '@qlora/backend';
 import { memorySource, QloraError, random, tensor } from '@qlora/tensor';
 import { describe, expect, it } from 'vitest';
 import {
+  adapterMetadata,
   adapterTensors,
   lora,
   loraConfig,
@@ -15,6 +16,7 @@ import {
   parseLoraConfig,
   readAdapter,
   type StoredAdapter,
+  scaleAdapter,
   writeLoraConfig,
 } from './index';
 
@@ -161,6 +163,41 @@ describe('a trained adapter', () => {
     const exact = await mergedSource(base, stored).read(`${layer.name}.weight`);
     const delta = lora.deltaWeight(config, layer, factors);
     expect([...exact.data]).toEqual([...delta].map((x) => 1 + x));
+  });
+
+  it('adds several, one after another, each by its weight', async () => {
+    const weight = tensor('f32', [3, 5], new Float32Array(15).fill(1));
+    const base = memorySource([[`${layer.name}.weight`, weight]]);
+    const name = `${layer.name}.weight`;
+    const delta = lora.deltaWeight(config, layer, factors);
+    const both = await mergedSource(base, [scaleAdapter(stored, 0.5), scaleAdapter(stored, -2)]).read(name);
+    expect([...both.data]).toEqual([...delta].map((x) => 1 + 0.5 * x - 2 * x));
+    expect(scaleAdapter(stored, 1)).toBe(stored);
+    expect(() => scaleAdapter(stored, Number.NaN)).toThrow('adapter: weight NaN is no number');
+    const range = await mergedSource(base, [stored, stored]).readRange?.(name, 3, 9);
+    expect([...(range?.data ?? [])]).toEqual([...delta].map((x) => 1 + x + x).slice(3, 12));
+  });
+
+  it('keeps how its base was quantized in the metadata of its weights file', async () => {
+    const quantization = { scheme: 'fp4', strategy: 'blockwise', blockSize: 128, doubleQuant: false };
+    const metadata = adapterMetadata(quantization);
+    expect(metadata.get('format')).toBe('pt');
+    const source = memorySource(adapterTensors(stored), { metadata });
+    expect((await readAdapter(writeLoraConfig(config), source)).baseQuantization).toEqual(quantization);
+    // PEFT's files do not say.
+    expect(adapterMetadata(undefined)).toEqual(new Map([['format', 'pt']]));
+    const silent = memorySource(adapterTensors(stored));
+    expect((await readAdapter(writeLoraConfig(config), silent)).baseQuantization).toBeUndefined();
+  });
+  it.each([
+    ['{', /metadata base_quantization: is no JSON/],
+    ['{"scheme":"nf4"}', /base_quantization: strategy: /],
+    ['{"scheme":"x","strategy":"blockwise","block_size":64,"double_quant":true}', /base_quantization.*"?x"?/],
+    ['{"scheme":"nf4","strategy":"blockwise","block_size":63,"double_quant":true}', /block size 63/],
+    ['{"scheme":"nf4","strategy":"blockwise","block_size":64,"double_quant":true,"more":1}', /more/],
+  ])('is refused where that is %s', async (text, message) => {
+    const source = memorySource(adapterTensors(stored), { metadata: [['base_quantization', text]] });
+    await expect(readAdapter(writeLoraConfig(config), source)).rejects.toThrow(message);
   });
 
   it('of another model is refused before anything is read', () => {

@@ -7,6 +7,7 @@ import { Linear } from './linear';
 /** A linear layer whose weight is a variable [out, in]: frozen, or a parameter when the whole model is trained. */
 export class DenseLinear extends Linear {
   readonly bytes: number;
+  readonly quantization = undefined;
   readonly #backend: Backend;
   readonly #weight: Variable;
 

@@ -1,6 +1,7 @@
 // A linear layer with an adapter slot, whatever its weight is stored as. The base is frozen; what trains is in the slot.
 import { addBias, Parameter, type Tape, type Variable } from '@qlora/autograd';
 import type { Adapter, LinearInfo } from '@qlora/peft';
+import type { QuantizationConfig } from '@qlora/quant-strategies';
 
 /** Something that maps [M, in] to [M, out] and can be adapted. */
 export abstract class Linear implements LinearInfo {
@@ -9,6 +10,8 @@ export abstract class Linear implements LinearInfo {
   readonly outFeatures: number;
   /** Bytes that the weight takes on its backend. */
   abstract readonly bytes: number;
+  /** How the weight is quantized; undefined if it is dense. */
+  abstract readonly quantization: QuantizationConfig | undefined;
   /** The adapter in the slot, if any. Setting it takes effect at the next forward pass. */
   adapter: Adapter | undefined;
   readonly #bias: Variable | undefined;

@@ -3,13 +3,19 @@
 import { quantizedLinear, type Tape, type Variable } from '@qlora/autograd';
 import type { Backend, QuantizedBuffer } from '@qlora/backend';
 import { type Adapter, type LinearInfo, type LoraConfig, lora, loraConfig } from '@qlora/peft';
-import { type QuantizationConfig, type QuantizedTensor, quantizeTensor } from '@qlora/quant-strategies';
+import {
+  type QuantizationConfig,
+  type QuantizedTensor,
+  quantizationOf,
+  quantizeTensor,
+} from '@qlora/quant-strategies';
 import { QloraError, type Random, type Tensor } from '@qlora/tensor';
 import { Linear } from './linear';
 
 /** A linear layer with a frozen 4-bit weight. */
 export class QuantizedLinear extends Linear {
   readonly bytes: number;
+  readonly quantization: QuantizationConfig;
   readonly #backend: Backend;
   readonly #weight: QuantizedBuffer;
 
@@ -17,9 +23,11 @@ export class QuantizedLinear extends Linear {
     backend: Backend,
     info: LinearInfo,
     weight: QuantizedBuffer,
+    quantization: QuantizationConfig,
     bias: Variable | undefined,
   ) {
     super(info, bias);
+    this.quantization = quantization;
     this.#backend = backend;
     this.#weight = weight;
     this.bytes = weight.bytes;
@@ -61,6 +69,7 @@ export class QuantizedLinear extends Linear {
       backend,
       { name, inFeatures, outFeatures },
       backend.uploadQuantized(weight),
+      quantizationOf(weight),
       bias,
     );
   }

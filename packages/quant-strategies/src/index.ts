@@ -7,6 +7,7 @@ export * from './error-analysis';
 export * from './part-shape';
 export * from './parts';
 export * from './per-channel';
+export * from './quantization-of';
 export * from './quantize';
 export * from './registry';
 export * from './source';

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import {
   codecNames,
   dequantizedParts,
+  dequantizeRange,
   dequantizeTensor,
   encodePart,
   type InPartsOptions,
@@ -221,6 +222,24 @@ describe('quantizeInParts', () => {
     expect(given).toEqual(quantizeTensor(source, { strategy: 'whole' }));
     expect(reads).toEqual([[0, 320]]);
     expect([...dequantizedParts(given, 64)]).toEqual([{ start: 0, values: dequantizeTensor(given) }]);
+  });
+});
+
+describe('dequantizeRange', () => {
+  it('gives a part of what the whole tensor decodes to, wherever it begins and ends', () => {
+    const property = fc.property(
+      settings,
+      fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true })),
+      ({ shape, dtype, partSize: _, concurrency: __, ...config }, [from, to]) => {
+        fc.pre(config.strategy !== 'per-channel' || shape.length > 0);
+        const given = quantizeTensor(fromFloat32(dtype, shape, normals(shape).data), config);
+        const whole = dequantizeTensor(given);
+        const start = Math.floor(from * whole.length);
+        const count = Math.floor(to * (whole.length - start));
+        expect(dequantizeRange(given, start, count)).toEqual(whole.slice(start, start + count));
+      },
+    );
+    fc.assert(property, { numRuns: 150 });
   });
 });
 

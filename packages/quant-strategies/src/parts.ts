@@ -112,25 +112,59 @@ export function* dequantizedParts(
   const options = { blockSize, ...(axis === undefined ? {} : { axis }) };
   const cut = cutOf(shape, strategyOf(quantized.strategy), codecOf(quantized.scheme), options);
   const scales = scalesOf(quantized);
-  const sizes = { codes: quantized.codes.length, scales: scales.length };
-  const damaged = cut && (sizes.codes !== cut.sizes.codes || sizes.scales !== cut.sizes.scales);
-  if (!cut || damaged || (quantized.zeroPoints?.length ?? 0) !== cut.sizes.zeroPoints) {
-    // The strategy says what is wrong, if something is.
+  if (!cut || !hasSizes(quantized, scales, cut)) {
     yield { start: 0, values: dequantizeTensor(quantized) };
     return;
   }
-  for (const { start, count } of partsOf(cut, partSize)) {
-    const [from, to] = [sizesUpTo(cut, start), sizesUpTo(cut, start + count)];
-    const zeroPoints = quantized.zeroPoints?.subarray(from.zeroPoints, to.zeroPoints);
-    const part: QuantizedTensor = {
-      ...quantized,
-      shape: partShape(shape, count),
-      codes: quantized.codes.subarray(from.codes, to.codes),
-      scales: { kind: 'plain', values: scales.subarray(from.scales, to.scales) },
-      ...(zeroPoints ? { zeroPoints } : {}),
-    };
-    yield { start, values: dequantizeTensor(part) };
-  }
+  for (const { start, count } of partsOf(cut, partSize))
+    yield { start, values: dequantizeTensor(partOf(quantized, scales, cut, start, count)) };
+}
+
+/**
+ * `count` values of a quantized tensor from `start` on: those of `dequantizeTensor`, of which only the units that hold them
+ * are decoded. A tensor that its strategy cannot cut is decoded whole.
+ * @throws QloraError as `dequantizeTensor` does.
+ */
+export function dequantizeRange(quantized: QuantizedTensor, start: number, count: number): Float32Array {
+  const { shape, blockSize, axis } = quantized;
+  const options = { blockSize, ...(axis === undefined ? {} : { axis }) };
+  const cut = cutOf(shape, strategyOf(quantized.strategy), codecOf(quantized.scheme), options);
+  const scales = scalesOf(quantized);
+  if (!cut || !hasSizes(quantized, scales, cut))
+    return dequantizeTensor(quantized).slice(start, start + count);
+  if (count === 0) return new Float32Array(0);
+  const first = cut.unit * Math.floor(start / cut.unit);
+  const end = Math.min(cut.count, cut.unit * Math.ceil((start + count) / cut.unit));
+  const values = dequantizeTensor(partOf(quantized, scales, cut, first, end - first));
+  return values.subarray(start - first, start - first + count);
+}
+
+/** Whether there is as much of everything as there should be. Where there is not, the strategy says what is wrong. */
+function hasSizes({ codes, zeroPoints }: QuantizedTensor, scales: Float32Array, { sizes }: Cut): boolean {
+  return (
+    codes.length === sizes.codes &&
+    scales.length === sizes.scales &&
+    (zeroPoints?.length ?? 0) === sizes.zeroPoints
+  );
+}
+
+/** Some units of a quantized tensor, as a tensor. */
+function partOf(
+  quantized: QuantizedTensor,
+  scales: Float32Array,
+  cut: Cut,
+  start: number,
+  count: number,
+): QuantizedTensor {
+  const [from, to] = [sizesUpTo(cut, start), sizesUpTo(cut, start + count)];
+  const zeroPoints = quantized.zeroPoints?.subarray(from.zeroPoints, to.zeroPoints);
+  return {
+    ...quantized,
+    shape: partShape(quantized.shape, count),
+    codes: quantized.codes.subarray(from.codes, to.codes),
+    scales: { kind: 'plain', values: scales.subarray(from.scales, to.scales) },
+    ...(zeroPoints ? { zeroPoints } : {}),
+  };
 }
 
 interface Sizes {

@@ -1,8 +1,18 @@
 // Sources of which some tensors are in 4 bits. Checkpoint formats offer their quantized tensors this way, and
 // `quantizingSource` makes one of any dense source, one tensor at a time.
-import { type DType, QloraError, readRange, type Shape, type TensorSource } from '@qlora/tensor';
+import {
+  checkElements,
+  type DType,
+  elementCount,
+  QloraError,
+  readRange,
+  type Shape,
+  type TensorSource,
+  tensor,
+} from '@qlora/tensor';
+import { scalesOf } from './blocks';
 import type { QuantizedTensor } from './contract';
-import { type InPartsOptions, quantizeInParts } from './parts';
+import { dequantizeRange, type InPartsOptions, quantizeInParts } from './parts';
 import { dequantizeToTensor, type QuantizationConfig, quantizationConfig, quantizeTensor } from './quantize';
 
 /** What is known of a quantized tensor before it is read. */
@@ -34,9 +44,13 @@ export function isQuantizedSource(source: TensorSource): source is QuantizedSour
   return 'readQuantized' in source;
 }
 
+// Tensors whose ranges are being read are few; more than these are of a reader that never reads one to its end.
+const MAX_KEPT = 16;
+
 /**
  * A source that quantizes some tensors of another one as they are read. Of a source that can be read in parts, a few parts
- * are in memory at a time.
+ * are in memory at a time. Reading such a tensor in ranges quantizes it once, and keeps its codes until as many values as
+ * it has were read.
  *
  * @param names which tensors to quantize; each must be there.
  * @param how where parts are quantized, and how many at a time. Default: here, one.
@@ -64,6 +78,23 @@ export function quantizingSource(
       ...axis,
     });
   }
+  const kept = new Map<string, { readonly quantized: Promise<QuantizedTensor>; left: number }>();
+  /** A tensor of which `count` values are read, its scales decoded once. */
+  const keep = (name: string, shape: Shape, count: number): Promise<QuantizedTensor> => {
+    const decoded = async () => {
+      const given = await result.readQuantized(name);
+      return { ...given, scales: { kind: 'plain' as const, values: scalesOf(given) } };
+    };
+    const entry = kept.get(name) ?? { quantized: decoded(), left: elementCount(shape) };
+    kept.delete(name);
+    entry.left -= count;
+    if (entry.left > 0) kept.set(name, entry);
+    const [oldest] = kept.keys();
+    if (kept.size > MAX_KEPT && oldest !== undefined) kept.delete(oldest);
+    // What failed once is tried again.
+    entry.quantized.catch(() => kept.delete(name));
+    return entry.quantized;
+  };
   const result: QuantizedSource = {
     label: source.label,
     metadata: source.metadata,
@@ -82,6 +113,12 @@ export function quantizingSource(
       return quantized.has(name)
         ? dequantizeToTensor(await result.readQuantized(name), 'f32')
         : source.read(name);
+    },
+    async readRange(name, start, count) {
+      const info = quantized.get(name);
+      if (!info) return readRange(source, name, start, count);
+      checkElements({ name, dtype: 'f32', shape: info.shape }, start, count, source.label);
+      return tensor('f32', [count], dequantizeRange(await keep(name, info.shape, count), start, count));
     },
     close: () => source.close(),
   };

@@ -1,6 +1,6 @@
 // Strategies: that they are worth their bits, and each against its own definition. What all must do is in conformance.test.ts,
 // and zero-point has a file of its own.
-import { memorySource, random, tensor } from '@qlora/tensor';
+import { memorySource, random, readRange, tensor } from '@qlora/tensor';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -165,5 +165,32 @@ describe('quantizingSource', () => {
   });
   it('refuses a name that is not there', () => {
     expect(() => quantizingSource(source, ['x'])).toThrow(/no tensor named "x"/);
+  });
+  it('reads ranges of what was quantized once', async () => {
+    const weight = normals([40, 30]);
+    let reads = 0;
+    const memory = memorySource([['w', weight]]);
+    const source = {
+      ...memory,
+      readRange: async (name: string, start: number, count: number) => {
+        reads += count;
+        return readRange(memory, name, start, count);
+      },
+    };
+    const quantized = quantizingSource(source, ['w']);
+    const whole = dequantizeTensor(quantizeTensor(weight));
+    for (const [start, count] of [
+      [0, 100],
+      [1100, 100],
+      [100, 1000],
+    ] as const) {
+      const part = await quantized.readRange?.('w', start, count);
+      expect(part?.data).toEqual(whole.slice(start, start + count));
+    }
+    expect(reads).toBe(1200);
+    await expect(quantized.readRange?.('w', 1100, 101)).rejects.toThrow(/1100 to 1201 were asked for/);
+    // All of it was read, so its codes are gone.
+    await quantized.readRange?.('w', 0, 1);
+    expect(reads).toBe(2400);
   });
 });

@@ -1,7 +1,8 @@
 // qlora export gguf: a file that llama.cpp runs. Nothing here knows how to compute with a model, so architectures that cannot be
 // trained here can be exported all the same.
 import { basename, resolve } from 'node:path';
-import { linearInfos, openModelFolder, readTokenizerFiles, taskPool } from '@qlora/convert/node';
+import { type TrainedWeights, trainedWeights } from '@qlora/convert';
+import { linearInfos, type OpenModel, openBase, openModel, taskPool } from '@qlora/convert/node';
 import {
   type GgufExport,
   type GgufPart,
@@ -11,19 +12,27 @@ import {
   readImatrix,
   exportGguf as writeGguf,
 } from '@qlora/gguf-writer';
-import { checkAdapter, mergedSource } from '@qlora/peft';
-import { loadAdapter } from '@qlora/peft/node';
-import { byteLength, type TensorSource } from '@qlora/tensor';
+import { checkAdapter, mergedSource, type StoredAdapter } from '@qlora/peft';
+import { loadAdapters, type WeightedAdapter } from '@qlora/peft/node';
+import { byteLength, QloraError, type TensorSource } from '@qlora/tensor';
 import { fileSink, fileSource } from '@qlora/tensor/node';
 import { byteProgress } from '../byte-progress';
+import { sayMergedInto } from '../merged-into';
 import { checkOutFile } from '../output';
 import type { Reporter } from '../reporter';
 
+/** The type that is written unless another is asked for: next to f16 in what it computes, at half the size. */
+export const DEFAULT_GGUF_TYPE: GgufType = 'q8_0';
+
 /** Options of {@link exportGguf}. */
 export interface ExportGgufOptions {
-  readonly adapter?: string | undefined;
+  /** Merged in, in this order. Default: none. */
+  readonly adapters?: readonly WeightedAdapter[] | undefined;
+  /** Merge into the weights of this folder, as they are, instead of those that the adapters were trained on. */
+  readonly base?: string | undefined;
   readonly out: string;
-  readonly type: GgufType;
+  /** Default: {@link DEFAULT_GGUF_TYPE}. */
+  readonly type?: GgufType | undefined;
   /** File of an importance matrix. */
   readonly imatrix?: string | undefined;
   /** Name of llama.cpp's pre-tokenizer, where the tokenizer's is not recognized. */
@@ -36,31 +45,34 @@ export interface ExportGgufOptions {
   readonly threads?: number | undefined;
 }
 
-/** Writes a GGUF file of a checkpoint, an adapter merged in if one is named. */
+/**
+ * Writes a GGUF file of a model, with adapters merged in if some are named.
+ * @param path a checkpoint's folder, plain or in 4 bits, or a QNAT file.
+ */
 export async function exportGguf(
-  folder: string,
+  path: string,
   options: ExportGgufOptions,
   reporter: Reporter,
 ): Promise<GgufExport> {
-  const { out, type, splitMaxSize, overwrite = false } = options;
+  const { out, type = DEFAULT_GGUF_TYPE, splitMaxSize, overwrite = false } = options;
   await checkOutFile(out, { overwrite, magic: 'GGUF' });
-  const adapter = options.adapter === undefined ? undefined : await loadAdapter(options.adapter);
+  const adapters = await loadAdapters(options.adapters ?? []);
   const importance = await readImportance(options.imatrix);
-  const model = await openModelFolder(folder);
+  const model = await openModel(path);
   try {
     // Before anything else is read, so that an architecture that is not known is what is said.
     ggufFamilyOf(model.config);
-    if (adapter) checkAdapter(adapter, linearInfos(model).values());
-    const source = adapter ? mergedSource(model.source, adapter, { dtype: 'f32' }) : model.source;
-    const tokenizer = await readTokenizerFiles(folder);
+    const weights = await mergedWeights(model, adapters, options.base);
+    const { source } = weights;
+    const tokenizer = await model.tokenizer();
     const progress = byteProgress('exporting', reporter);
     const pool = taskPool({ threads: options.threads, bytes: sourceBytes(source) });
     const files: string[] = [];
     const open = async (part: GgufPart) => {
-      const path = ggufPartName(out, part);
-      if (path !== out) await checkOutFile(path, { overwrite, magic: 'GGUF' });
-      files.push(path);
-      return fileSink(path);
+      const file = ggufPartName(out, part);
+      if (file !== out) await checkOutFile(file, { overwrite, magic: 'GGUF' });
+      files.push(file);
+      return fileSink(file);
     };
     const result = await writeGguf(
       {
@@ -68,7 +80,7 @@ export async function exportGguf(
         config: model.config,
         tokenizer,
         type,
-        name: basename(resolve(folder)),
+        name: basename(resolve(path)).replace(/\.qnat$/, ''),
         importance,
         preTokenizer: options.pre,
         run: pool.run,
@@ -76,18 +88,53 @@ export async function exportGguf(
         onProgress: progress.update,
       },
       splitMaxSize === undefined ? await fileSink(out) : { open, maxSize: splitMaxSize },
-    ).finally(() => pool.close());
+    ).finally(async () => {
+      await pool.close();
+      await weights.close();
+    });
     progress.stop();
     for (const { name, type, reason } of result.fallbacks) reporter.warn(`${name} is ${type}: ${reason}`);
-    for (const warning of result.warnings) reporter.warn(warning);
+    for (const warning of [...weights.warnings, ...result.warnings]) reporter.warn(warning);
     const first = files[0] ?? out;
-    reporter.event('exported', { out: first, files: Math.max(1, files.length), type, ...result });
+    reporter.event('exported', {
+      ...{ out: first, files: Math.max(1, files.length), type, quantization: weights.quantization },
+      ...result,
+    });
+    sayMergedInto(weights.quantization, reporter);
     const more = files.length > 1 ? ` and ${files.length - 1} files that go with it` : '';
-    reporter.say(`${result.tensors} tensors written to ${first}${more}`);
+    reporter.say(`${result.tensors} tensors written to ${first}${more}, ${type}`);
     reporter.say(`next: llama-completion -m ${first} -p "…"`);
     return result;
   } finally {
     await model.close();
+  }
+}
+
+/** The tensors that are exported. */
+async function mergedWeights(
+  model: OpenModel,
+  adapters: readonly StoredAdapter[],
+  basePath: string | undefined,
+): Promise<TrainedWeights & { close(): Promise<void> }> {
+  if (basePath !== undefined && adapters.length === 0) {
+    throw new QloraError({
+      what: '--base says what adapters are merged into, and there is none',
+      fix: 'name one with --adapter, or export the base itself',
+    });
+  }
+  const base = basePath === undefined ? undefined : await openBase(basePath, model);
+  const close = async () => base?.close();
+  try {
+    const stored = { source: base?.source ?? model.source, quantization: undefined, warnings: [] };
+    const weights = base || adapters.length === 0 ? stored : trainedWeights(model, adapters);
+    const layers = linearInfos(base ?? model);
+    for (const adapter of adapters) checkAdapter(adapter, layers.values());
+    const source =
+      adapters.length > 0 ? mergedSource(weights.source, adapters, { dtype: 'f32' }) : weights.source;
+    return { ...weights, source, close };
+  } catch (error) {
+    await close();
+    throw error;
   }
 }
 

@@ -1,0 +1,95 @@
+// A model to export, wherever it lies: in a folder, or in a QNAT file, which holds config and tokenizer too.
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { GgufTokenizerFiles } from '@qlora/gguf-writer';
+import { openQnat } from '@qlora/qnat-writer';
+import { QloraError } from '@qlora/tensor';
+import { fileSource, ioError } from '@qlora/tensor/node';
+import { type ModelFolder, openModelFolder } from './node-folder';
+import { readJsonFile, readTokenizerFiles } from './node-tokenizer';
+
+/** An open model with what belongs to it. */
+export interface OpenModel extends ModelFolder {
+  /** The files of its tokenizer. @throws QloraError if it has none. */
+  tokenizer(): Promise<GgufTokenizerFiles>;
+  /** generation_config.json, if there is one. */
+  generation(): Promise<Readonly<Record<string, unknown>> | undefined>;
+}
+
+/**
+ * Opens a model folder, plain or in 4 bits, or a QNAT file.
+ * @throws QloraError as {@link openModelFolder} and `openQnat` do, and for a QNAT file without a config.
+ */
+export async function openModel(path: string): Promise<OpenModel> {
+  const magic = await beginningOf(path);
+  if (magic === undefined) return openFolder(path);
+  if (magic === 'QNAT') return openFile(path);
+  throw new QloraError({
+    what: magic === 'GGUF' ? 'is a GGUF file already' : 'is no folder and no QNAT file',
+    where: path,
+    fix: 'name the folder of a Hugging Face checkpoint, or a QNAT file',
+  });
+}
+
+/** The first four bytes of a file; undefined for a folder. */
+async function beginningOf(path: string): Promise<string | undefined> {
+  const file = await open(path).catch((cause) => {
+    throw ioError(path, cause);
+  });
+  try {
+    if ((await file.stat()).isDirectory()) return undefined;
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, 0);
+    return buffer.toString('latin1', 0, bytesRead);
+  } catch (cause) {
+    throw ioError(path, cause);
+  } finally {
+    await file.close();
+  }
+}
+
+async function openFolder(path: string): Promise<OpenModel> {
+  return {
+    ...(await openModelFolder(path)),
+    tokenizer: () => readTokenizerFiles(path),
+    generation: () => readJsonFile(join(path, 'generation_config.json')),
+  };
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+async function openFile(path: string): Promise<OpenModel> {
+  const bytes = await fileSource(path);
+  try {
+    const file = await openQnat(bytes);
+    const { config, tokenizer, tokenizer_config: tokenizerConfig, generation_config: generation } = file.json;
+    if (!isObject(config)) {
+      throw new QloraError({
+        what: 'holds no config of a model',
+        where: path,
+        fix: '`qlora export qnat` writes files with config and tokenizer; or name the folder of a checkpoint',
+      });
+    }
+    return {
+      path,
+      configText: JSON.stringify(config),
+      config,
+      source: file,
+      quantized: file.quantized.size > 0,
+      async tokenizer() {
+        if (!isObject(tokenizer))
+          throw new QloraError({
+            what: 'holds no tokenizer',
+            where: path,
+            fix: 'name the folder of a checkpoint',
+          });
+        return { tokenizer, config: isObject(tokenizerConfig) ? tokenizerConfig : {} };
+      },
+      generation: async () => (isObject(generation) ? generation : undefined),
+      close: () => bytes.close(),
+    };
+  } catch (error) {
+    await bytes.close();
+    throw error;
+  }
+}

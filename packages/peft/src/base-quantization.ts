@@ -1,0 +1,55 @@
+// What the weights were that an adapter was trained on. PEFT's files have no place for it, so it stands in the metadata of
+// `adapter_model.safetensors`, which PEFT does not look at: a copy of the two files that make an adapter keeps it.
+import { type QuantizationConfig, quantizationConfig } from '@qlora/quant-strategies';
+import { located, QloraError } from '@qlora/tensor';
+import { z } from 'zod';
+
+const KEY = 'base_quantization';
+
+const schema = z.strictObject({
+  scheme: z.string(),
+  strategy: z.string(),
+  block_size: z.number(),
+  double_quant: z.boolean(),
+});
+
+/** The metadata of a weights file: `format: pt`, which PEFT asks for, and how the base was quantized. */
+export function adapterMetadata(quantization: QuantizationConfig | undefined): Map<string, string> {
+  const metadata = new Map([['format', 'pt']]);
+  if (!quantization) return metadata;
+  const { scheme, strategy, blockSize, doubleQuant } = quantization;
+  return metadata.set(
+    KEY,
+    JSON.stringify({ scheme, strategy, block_size: blockSize, double_quant: doubleQuant }),
+  );
+}
+
+/**
+ * How the base was quantized, by a weights file's metadata; undefined if that does not say.
+ * @throws QloraError if it says what no one here can do.
+ */
+export function readBaseQuantization(
+  metadata: ReadonlyMap<string, string>,
+  label: string,
+): QuantizationConfig | undefined {
+  const text = metadata.get(KEY);
+  if (text === undefined) return undefined;
+  const where = `${label}: metadata ${KEY}`;
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new QloraError({ what: 'is no JSON', where, cause });
+  }
+  const parsed = schema.safeParse(json);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw new QloraError({ what: `${issue?.path.join('.') || 'the value'}: ${issue?.message}`, where });
+  }
+  const { scheme, strategy, block_size: blockSize, double_quant: doubleQuant } = parsed.data;
+  try {
+    return quantizationConfig({ scheme, strategy, blockSize, doubleQuant });
+  } catch (error) {
+    throw located(where, error);
+  }
+}
