@@ -18,10 +18,10 @@ import {
   GGUF_VERSION,
   isAlignment,
   MAX_AXES,
-  MAX_KEY,
   MAX_TENSOR_NAME,
 } from './container';
 import { encodeBlocks } from './encode';
+import { MAX_KEY } from './rules';
 import { checkValue, type GgufMetadata } from './value';
 
 /** A tensor that will come. */
