@@ -69,6 +69,6 @@ export const MAX_STRING = 1 << 24;
 /** Most metadata entries; models have some 50. */
 export const MAX_ENTRIES = 1 << 16;
 /** Most items of all arrays in a header together; a tokenizer of 260 000 tokens has 1.3 million. */
-export const MAX_ITEMS = 1 << 23;
+export const MAX_ITEMS = 1 << 22;
 /** Most tensors of a file; the largest models have some 2000. */
-export const MAX_TENSORS = 1 << 20;
+export const MAX_TENSORS = 1 << 18;
