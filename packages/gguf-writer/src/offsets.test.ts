@@ -86,6 +86,6 @@ it('and so it does in parts, one of them larger than 4 GB', async () => {
 it('a file of that size is refused if it ends before its tensors do', async () => {
   const file = new Sparse('large.gguf');
   await fill(await ggufSink(file, content));
-  file.size -= 2 ** 32;
-  await expect(readGguf(file)).rejects.toThrow(/second: its data ends at 1026\d+, the file at 597\d+/);
+  file.size -= 2 ** 31;
+  await expect(readGguf(file)).rejects.toThrow(/second: its data ends at 1026\d{7}, the file at 812\d{7}\./);
 });
