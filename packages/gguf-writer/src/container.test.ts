@@ -54,6 +54,12 @@ describe('the container', () => {
     const open = (name: string, shape: number[]) =>
       ggufSink(memorySink(), { metadata: new Map(), tensors: [{ name, shape, type }] });
     await expect(open('x'.repeat(64), [32])).rejects.toThrow(/more than 63 bytes/);
+    await expect(open('x\0y', [32])).rejects.toThrow(/"x\\u\{0\}y": has a zero in its name/);
+    const odd = ggufSink(memorySink(), {
+      metadata: new Map([['k\0', { type: 'u8', value: 1 }]]),
+      tensors: [],
+    });
+    await expect(odd).rejects.toThrow(/"k\\u\{0\}": the key has a zero in it/);
     await expect(open('x', [1, 1, 1, 1, 32])).rejects.toThrow(/5 axes/);
     await expect(open('x', [32, 33])).rejects.toThrow(/no whole blocks of 32/);
   });

@@ -4,12 +4,12 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { fuzzSeed, runFuzz } from './testing/fuzz';
 
-it('300 000 files that chance made wrong are read or refused, in bounded memory and time', async () => {
+it('120 000 files that chance made wrong are read or refused, in bounded memory and time', async () => {
   const seed = fuzzSeed();
   console.log(`fuzzing GGUF: seed ${seed} (QLORA_FUZZ_SEED=${seed} repeats it)`);
   await runFuzz(seed, 5000); // what is compiled and cached once is not what is measured
   const before = process.memoryUsage();
-  const { verdicts, slowestMs, mostRead } = await runFuzz(seed, 300_000);
+  const { verdicts, slowestMs, mostRead } = await runFuzz(seed, 120_000);
   const after = process.memoryUsage();
   const lines = [...verdicts].sort(([, a], [, b]) => b - a).map(([verdict, count]) => `${count} ${verdict}`);
   console.log(
@@ -17,7 +17,7 @@ it('300 000 files that chance made wrong are read or refused, in bounded memory 
     `\nslowest ${slowestMs.toFixed(0)} ms, most read ${mostRead.toFixed(1)} times the file's size`,
     `\nresident ${(before.rss / 1e6).toFixed(0)} MB before, ${(after.rss / 1e6).toFixed(0)} MB after`,
   );
-  expect([...verdicts.values()].reduce((a, b) => a + b, 0)).toBe(300_000);
+  expect([...verdicts.values()].reduce((a, b) => a + b, 0)).toBe(120_000);
   expect(verdicts.size).toBeGreaterThan(30);
   expect(mostRead).toBeLessThanOrEqual(4);
   expect(slowestMs).toBeLessThan(10_000);

@@ -198,6 +198,52 @@ describe('files of a split that lie', () => {
   });
 });
 
+describe('other readers on the same files, by tooling/conformance/llama-cpp/readers.py', () => {
+  type Row = Readonly<Record<string, string>>;
+  const golden = new URL('goldens/readers.json', import.meta.url);
+  const { files } = JSON.parse(readFileSync(golden, 'utf8')) as { files: Readonly<Record<string, Row>> };
+  const rows = Object.entries(files);
+
+  it('saw these files, and ours as it is', () => {
+    const ours = [
+      ...brokenFiles.map(({ name, rule }) => [name, `gguf/${rule}`]),
+      ...oddFiles.map(({ name }) => [name, 'accepts']),
+    ];
+    expect(rows.map(([name, row]) => [name, row.ours])).toEqual(ours);
+  });
+
+  it('refuse nothing that ours accepts, as far as gguf.cpp goes', () => {
+    const lenient = rows.filter(([, row]) => row.ours === 'accepts' && row['gguf.cpp'] !== 'accepts');
+    expect(lenient).toEqual([]);
+  });
+
+  it('say of each rule what GGUF_RULES says that gguf.cpp does', () => {
+    for (const [rule, verdicts] of Object.entries(GGUF_RULES)) {
+      const found = rows.flatMap(([, row]) => (row.ours === `gguf/${rule}` ? [row['gguf.cpp']] : []));
+      expect([rule, [...new Set(found)].sort()]).toEqual([
+        rule,
+        verdicts.filter((verdict) => verdict !== 'elsewhere').sort(),
+      ]);
+    }
+  });
+
+  it('come to the figures of the README', () => {
+    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+    const count = (reader: string, broken: boolean, verdict: string) =>
+      rows.filter(([, row]) => (row.ours !== 'accepts') === broken && row[reader] === verdict).length;
+    for (const reader of ['gguf.cpp', 'llama.cpp', 'gguf-py', '@huggingface/gguf', 'node-llama-cpp']) {
+      const figures = ['refuses', 'accepts', 'crashes', 'hangs'].map((verdict) =>
+        count(reader, true, verdict),
+      );
+      const row = [...figures, count(reader, false, 'accepts')].join(' | ');
+      const line = readme.split('\n').find((one) => one.startsWith(`| \`${reader}\` `) && /\d \|$/.test(one));
+      expect(line).toMatch(new RegExp(`\\| ${row.replaceAll('|', '\\|')} \\|`));
+    }
+    expect(readme).toContain(`${brokenFiles.length} broken files`);
+    expect(readme).toContain(`${oddFiles.length} that only look wrong`);
+  });
+});
+
 describe('the lists of rules', () => {
   const text = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8');
   const rulesIn = (...names: string[]) => {

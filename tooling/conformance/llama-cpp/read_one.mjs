@@ -1,27 +1,23 @@
 // One reader of GGUF files on one file, for readers.py: the exit status is 0 if it accepts the file and 3 if it refuses it.
-// Arguments: the reader, the file, a folder with the npm packages @huggingface/gguf and node-llama-cpp.
+// Arguments: the reader, the file, a folder with the npm package @huggingface/gguf.
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const [reader, path, folder] = process.argv.slice(2);
-const load = (name) => import(pathToFileURL(createRequire(join(folder, 'x.js')).resolve(name)));
+const load = (name, from) => import(pathToFileURL(createRequire(join(from, 'package.json')).resolve(name)));
 
 const readers = {
   async '@huggingface/gguf'() {
-    const { gguf } = await load('@huggingface/gguf');
+    const { gguf } = await load('@huggingface/gguf', folder);
     await gguf(path, { allowLocalFile: true, computeParametersCount: true });
   },
   async 'node-llama-cpp'() {
-    const { readGgufFileInfo } = await load('node-llama-cpp');
+    const { readGgufFileInfo } = await load(
+      'node-llama-cpp',
+      fileURLToPath(new URL('../../llama-cpp', import.meta.url)),
+    );
     await readGgufFileInfo(path, { readTensorInfo: true, logWarnings: false });
-  },
-  async 'llama.cpp'() {
-    const { getLlama } = await load('node-llama-cpp');
-    const llama = await getLlama({ gpu: false, build: 'never', logLevel: 'disabled', maxThreads: 1 });
-    const model = await llama.loadModel({ modelPath: path });
-    const context = await model.createContext({ contextSize: 16, threads: 1 });
-    await context.getSequence().evaluateWithoutGeneratingNewTokens([1, 2]);
   },
 };
 

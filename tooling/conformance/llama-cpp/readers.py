@@ -1,10 +1,10 @@
 """Readers of GGUF files on the broken and the odd files of packages/gguf-writer/src/testing/broken-files.ts.
 
 readers.py LLAMA_CPP PACKAGES: a clone of llama.cpp (its gguf-py is imported), and a folder in which `npm install
-@huggingface/gguf node-llama-cpp` was run. Each reader sees each file in a process of its own, since some crash:
+@huggingface/gguf` was run. Each reader sees each file in a process of its own, since some crash:
 
 - gguf.cpp: `gguf_init_from_file` of ggml's library, called as llama.cpp calls it, without the data
-- llama.cpp: loads the file as a model and evaluates two tokens
+- llama.cpp: `llama_model_load_from_file` of its library, as llama-cli calls it
 - gguf-py: GGUFReader, with a look at every tensor
 - @huggingface/gguf: gguf() with a count of parameters
 - node-llama-cpp: readGgufFileInfo
@@ -13,6 +13,7 @@ Writes packages/gguf-writer/src/goldens/readers.json. Fails if our reader accept
 gguf.cpp accepts by a rule for which STRICTER has no reason.
 """
 
+import collections
 import concurrent.futures
 import ctypes
 import json
@@ -54,6 +55,24 @@ def gguf_cpp(path: str) -> bool:
     return bool(ggml.gguf_init_from_file(path.encode(), Params(True, ctypes.pointer(context))))
 
 
+def llama_cpp(path: str) -> bool:
+    from ggml import LIBRARY
+
+    # Large enough for llama_model_params, which is handed on as it came.
+    class Params(ctypes.Structure):
+        _fields_ = [("bytes", ctypes.c_uint64 * 64)]
+
+    backends = ctypes.CDLL(str(next(LIBRARY.parent.glob("libggml.v*.so"))), ctypes.RTLD_GLOBAL)
+    llama = ctypes.CDLL(str(next(LIBRARY.parent.glob("libllama.v*.so"))))
+    backends.ggml_backend_load.restype = ctypes.c_void_p
+    assert backends.ggml_backend_load(str(LIBRARY.parent / "libggml-cpu-x64.so").encode())
+    llama.llama_model_default_params.restype = Params
+    llama.llama_model_load_from_file.restype = ctypes.c_void_p
+    llama.llama_model_load_from_file.argtypes = [ctypes.c_char_p, Params]
+    llama.llama_backend_init()
+    return bool(llama.llama_model_load_from_file(path.encode(), llama.llama_model_default_params()))
+
+
 def gguf_py(path: str) -> bool:
     import gguf
 
@@ -69,9 +88,12 @@ def gguf_py(path: str) -> bool:
     return True
 
 
+IN_PYTHON = {"gguf.cpp": gguf_cpp, "llama.cpp": llama_cpp, "gguf-py": gguf_py}
+
+
 def verdict(reader: str, path: str, packages: str, environment: dict) -> dict:
     """What a reader says of a file, and the most memory that its process had, in MB."""
-    if reader in ("gguf.cpp", "gguf-py"):
+    if reader in IN_PYTHON:
         command = [sys.executable, __file__, "--one", reader, path]
     else:
         command = ["node", str(HERE / "read_one.mjs"), reader, path, packages]
@@ -85,8 +107,12 @@ def verdict(reader: str, path: str, packages: str, environment: dict) -> dict:
     return {"verdict": "hangs" if killed else "crashes", "mb": memory}
 
 
-def main(llama_cpp: str, packages: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": f"{llama_cpp}/gguf-py:{HERE}"}
+def version_of(package: pathlib.Path) -> str:
+    return json.loads(package.read_text())["version"]
+
+
+def main(clone: str, packages: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{clone}/gguf-py:{HERE}"}
     with tempfile.TemporaryDirectory() as work:
         command = ["node", "--conditions=@qlora/source", "--import", "tsx"]
         script = ROOT / "packages/gguf-writer/src/testing/write-broken.ts"
@@ -113,15 +139,16 @@ def main(llama_cpp: str, packages: str) -> None:
             failures.append(f"{file['name']}: only looks wrong, ours refuses by {row['ours']}")
     broken = [file["name"] for file in files if file["broken"]]
     odd = [file["name"] for file in files if not file["broken"]]
-    count = lambda names, reader, what: sum(table[name][reader] == what for name in names)
     for reader in READERS:
-        figures = {what: count(broken, reader, what) for what in ("refuses", "accepts", "crashes", "hangs")}
-        print(reader, figures, f"of {len(broken)} broken files, at most {largest[reader]} MB;",
-              f"accepts {count(odd, reader, 'accepts')} of {len(odd)} that only look wrong")
-    versions = {}
-    for name in ("@huggingface/gguf", "node-llama-cpp"):
-        versions[name] = json.loads(pathlib.Path(packages, "node_modules", name, "package.json").read_text())["version"]
-    golden = {"versions": {"llama.cpp": "v0.5.0", "gguf-py": "0.19.0", **versions}, "files": table}
+        figures = collections.Counter(table[name][reader] for name in broken)
+        accepted = sum(table[name][reader] == "accepts" for name in odd)
+        print(f"{reader}: {dict(figures)} of {len(broken)} broken files, at most {largest[reader]} MB;",
+              f"accepts {accepted} of {len(odd)} that only look wrong")
+    package = pathlib.Path(packages, "node_modules/@huggingface/gguf/package.json")
+    addon = ROOT / "tooling/llama-cpp/node_modules/node-llama-cpp/package.json"
+    versions = {"llama.cpp": "v0.5.0", "gguf-py": "0.19.0"}
+    versions |= {"@huggingface/gguf": version_of(package), "node-llama-cpp": version_of(addon)}
+    golden = {"versions": versions, "files": table}
     if failures:
         sys.exit("\n".join(failures))
     rows = ",\n  ".join(f"{json.dumps(name, ensure_ascii=False)}: {json.dumps(row)}" for name, row in table.items())
@@ -130,6 +157,6 @@ def main(llama_cpp: str, packages: str) -> None:
 
 if sys.argv[1] == "--one":
     warnings.simplefilter("ignore")
-    accepted = {"gguf.cpp": gguf_cpp, "gguf-py": gguf_py}[sys.argv[2]](sys.argv[3])
+    accepted = IN_PYTHON[sys.argv[2]](sys.argv[3])
     sys.exit(0 if accepted else REFUSED)
 main(*sys.argv[1:])

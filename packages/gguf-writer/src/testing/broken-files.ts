@@ -93,6 +93,8 @@ const more =
     file.entries.push(...entries);
     file.metadataCount += BigInt(entries.length);
   };
+/** One entry more, called `test.value`. */
+const extra = (bytes: Uint8Array): Edit => more({ key: forgedText('test.value'), value: bytes });
 /** The file with an alignment said otherwise than as a valid number. */
 const alignment = (bytes: Uint8Array): Edit => more({ key: forgedText('general.alignment'), value: bytes });
 /** The lengths of a tensor, innermost first, of a type; its data stays. */
@@ -729,16 +731,12 @@ const odd: readonly (readonly [name: string, edit: Edit])[] = [
   ['a tensor name that steers a terminal', tensor(NORM, () => ({ name: forgedText('a\n\x1b[2J\u202e') }))],
   ['a key called __proto__', more(forgedEntry('__proto__', { type: 'u8', value: 1 }))],
   ['a key of 65535 bytes', more(forgedEntry('k'.repeat(MAX_KEY), { type: 'u8', value: 1 }))],
-  ['a text that is no UTF-8', value(NAME, joined(type('string'), u64(2n), latin1('\xff\xfe')))],
-  ['a text with a zero', value(NAME, joined(type('string'), u64(3n), latin1('a\0b')))],
-  [
-    'a text of a megabyte',
-    value(NAME, joined(type('string'), u64(2n ** 20n), new Uint8Array(2 ** 20).fill(97))),
-  ],
+  ['a text that is no UTF-8', extra(joined(type('string'), u64(2n), latin1('\xff\xfe')))],
+  ['a text with a zero', extra(joined(type('string'), u64(3n), latin1('a\0b')))],
+  ['a text of a megabyte', extra(joined(type('string'), u64(2n ** 20n), new Uint8Array(2 ** 20).fill(97)))],
   [
     'numbers that are no numbers',
-    value(
-      NAME,
+    extra(
       forgedArray(
         'f64',
         3n,
@@ -747,9 +745,9 @@ const odd: readonly (readonly [name: string, edit: Edit])[] = [
     ),
   ],
   ...(['u8', 'i8', 'u16', 'i16', 'u32', 'i32', 'f32', 'bool', 'string', 'u64', 'i64', 'f64'] as const).map(
-    (items): [string, Edit] => [`an empty array of ${items}`, value(NAME, forgedArray(items, 0n, empty))],
+    (items): [string, Edit] => [`an empty array of ${items}`, extra(forgedArray(items, 0n, empty))],
   ),
-  ['an array of a million numbers', value(NAME, forgedArray('u8', 1_000_000n, new Uint8Array(1_000_000)))],
+  ['an array of a million numbers', extra(forgedArray('u8', 1_000_000n, new Uint8Array(1_000_000)))],
   ['a type that is not decoded here', lengths(NORM, [64n], 24)],
 ];
 
