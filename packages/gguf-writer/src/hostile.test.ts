@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { type ByteSource, bytesSource, checkRange, QloraError } from '@qlora/tensor';
 import { describe, expect, it } from 'vitest';
 import { GGUF_RULES, readGguf, readGgufParts } from './index';
-import { IMATRIX_RULES } from './rules';
+import { IMATRIX_RULES, MAX_ENTRIES, MAX_HEADER, MAX_ITEMS, MAX_KEY, MAX_STRING, MAX_TENSORS } from './rules';
 import { brokenFiles, intactFile, oddFiles } from './testing/broken-files';
 import { type Forged, forged, forgedEntry, headerOf, takenApart } from './testing/forge';
 import { type TinyModel, tinyModels, tinyParts } from './testing/tiny-models';
@@ -265,6 +265,14 @@ describe('the lists of rules', () => {
       IMATRIX_RULES.filter((rule) => rule !== 'columns').sort(),
     );
     expect(listed('### In importance matrices')).toEqual([...IMATRIX_RULES].sort());
+  });
+
+  it('have the limits that the README says', () => {
+    const spaced = (count: number) => count.toLocaleString('en').replaceAll(',', ' ');
+    for (const limit of [MAX_ENTRIES, MAX_TENSORS, MAX_ITEMS, MAX_KEY])
+      expect(readme).toContain(spaced(limit));
+    expect(readme).toContain(`the header has at most ${MAX_HEADER / 2 ** 20} MB`);
+    expect(readme).toContain(`a text ${MAX_STRING / 2 ** 20} MB`);
   });
 
   it('have a broken file for every rule of one file', () => {
