@@ -1,5 +1,5 @@
 // `qlora inspect` on files of every kind, odd and damaged ones among them.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { f32 } from '@qlora/ggml-blocks';
@@ -17,6 +17,7 @@ import {
   startQlora,
   writeTensors,
 } from './testing';
+import type { Inspection } from './verbs/inspect';
 
 const work = mkdtempSync(join(tmpdir(), 'qlora-inspect-'));
 const model = join(work, 'model');
@@ -55,6 +56,10 @@ describe('what it lists', () => {
         { name: 'a', dtype: 'f8_e4m3', shape: [2, 3], bytes: 6 },
         { name: 'b', dtype: 'i64', shape: [], bytes: 8 },
       ],
+      types: [
+        { dtype: 'i64', tensors: 1, values: 1, bytes: 8 },
+        { dtype: 'f8_e4m3', tensors: 1, values: 6, bytes: 6 },
+      ],
     });
   });
   it('a file with no tensors', async () => {
@@ -85,6 +90,74 @@ describe('what it lists', () => {
       truth: true,
     });
     expect((await qlora('inspect', path)).stdout).toContain('large = "9223372036854775808"');
+  });
+});
+
+describe('a GGUF file', () => {
+  /** Lines of a table, without its frame. */
+  const rows = (text: string) =>
+    text.split('\n').map((line) =>
+      line
+        .split(/[│]/)
+        .map((cell) => cell.trim())
+        .filter(Boolean)
+        .join(' '),
+    );
+
+  it('is summed up by type: tensors, values, bytes, bits a value', async () => {
+    const { stdout } = await qlora('inspect', gguf);
+    const { tensors, types } = (await inspect(gguf)) as unknown as Inspection;
+    const total = (dtype: string) =>
+      tensors.filter((one) => one.dtype === dtype).reduce((sum, one) => sum + one.bytes, 0);
+    expect(types.map(({ dtype }) => dtype)).toEqual(['f16', 'f32']);
+    for (const { dtype, bytes } of types) expect(bytes).toBe(total(dtype));
+    const [half] = types;
+    expect(half?.bytes).toBe(2 * (half?.values ?? 0));
+    expect(rows(stdout)).toContainEqual(expect.stringMatching(/^f16 \d+ [\d,]+ [\d.]+ KB [\d.]+ % 16\.00$/));
+    expect(stdout).toMatch(
+      /^GGUF version 3: \d+ tensors, [\d,]+ values, [\d.]+ KB, 1[67]\.\d\d bits a value\n/,
+    );
+    expect(stdout).toMatch(/tokenizer\.ggml\.tokens = \["[^\n]*, … \d+ in all\]\n/);
+  });
+
+  it('of a model in several files stands for all of them', async () => {
+    const parts = join(work, 'parts');
+    mkdirSync(parts);
+    const out = join(parts, 'm.gguf');
+    expect((await qlora('export', 'gguf', model, '--out', out, '--split-max-size', '20KB')).code).toBe(0);
+    const names = readdirSync(parts).sort();
+    expect(names.length).toBeGreaterThan(1);
+    const whole = (await inspect(gguf)) as unknown as Inspection;
+    for (const name of [names[0], names.at(-1)]) {
+      const all = (await inspect(join(parts, name ?? ''))) as unknown as Inspection;
+      expect(all.format).toBe(`GGUF version 3 in ${names.length} files`);
+      expect([all.tensors, all.types]).toEqual([whole.tensors, whole.types]);
+      expect(Object.keys(all.metadata)).toEqual(Object.keys(whole.metadata));
+    }
+    rmSync(join(parts, names[1] ?? ''));
+    const alone = await qlora('inspect', join(parts, names[0] ?? ''));
+    expect(alone.stderr).toContain(`is one of ${names.length} files of a model; `);
+    expect(alone.stderr).toContain(`${names[1]} is not here`);
+    expect(alone.stdout).toMatch(/^GGUF version 3: /);
+  });
+
+  it('has names and texts that cannot steer the terminal, or look like lines of the list', async () => {
+    const path = join(work, 'steering.gguf');
+    const sink = await ggufSink(await fileSink(path), {
+      metadata: new Map([
+        ['a\n  general.name = "safe', { type: 'string', value: 'x\n\x1b[2J' }],
+        ['list', { type: 'array', items: 'string', value: ['\u202e', 'y'.repeat(1000)] }],
+      ]),
+      tensors: [{ name: 'w\n\x9b2J', shape: [2], type: f32 }],
+    });
+    await sink.write('w\n\x9b2J', tensor('f32', [2], Float32Array.of(1, 2)));
+    await sink.finish();
+    const { stdout } = await qlora('inspect', path);
+    expect(stdout).toContain('  "a\\u{a}  general.name = "safe" = "x\\n\\u001b[2J"\n');
+    expect(stdout).toContain('  list = ["\\u{202e}", "yyy');
+    expect(stdout).toContain('(1002 characters)]\n');
+    expect(stdout).toContain('"w\\u{a}\\u{9b}2J"');
+    for (const character of ['\x1b', '\x9b', '\u202e']) expect(stdout).not.toContain(character);
   });
 });
 

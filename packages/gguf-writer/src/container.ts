@@ -10,8 +10,6 @@ export const GGUF_ALIGNMENT = 32;
 export const MAX_AXES = 4;
 /** Most bytes of a tensor's name: GGML_MAX_NAME less its final zero. */
 export const MAX_TENSOR_NAME = 63;
-/** Most bytes of a metadata key (docs/gguf.md). */
-export const MAX_KEY = 65535;
 
 /** `offset`, or the next multiple of `alignment`. */
 export function alignTo(offset: number, alignment: number): number {

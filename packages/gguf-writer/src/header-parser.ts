@@ -1,24 +1,11 @@
 // Parses the header of a GGUF file (version 2 or 3, little endian) out of the bytes that were read of it so far. Counts
 // and lengths are compared with what the file can hold before anything of their size is made. The rules are those of
-// ggml's own reader (ggml/src/gguf.cpp), and stricter where it is lenient.
+// ggml's own reader (ggml/src/gguf.cpp), and stricter where it is lenient; rules.ts has their names and the limits.
 import { type BlockLayout, blockLayouts } from '@qlora/ggml-blocks';
-import { type ByteSource, QloraError } from '@qlora/tensor';
-import {
-  alignTo,
-  GGUF_ALIGNMENT,
-  GGUF_MAGIC,
-  isAlignment,
-  MAX_AXES,
-  MAX_KEY,
-  MAX_TENSOR_NAME,
-} from './container';
+import { type ByteSource, printable, QloraError } from '@qlora/tensor';
+import { alignTo, GGUF_ALIGNMENT, GGUF_MAGIC, isAlignment, MAX_AXES, MAX_TENSOR_NAME } from './container';
+import { type GgufRule, MAX_ENTRIES, MAX_ITEMS, MAX_KEY, MAX_STRING, MAX_TENSORS } from './rules';
 import { type GgufScalar, type GgufValue, type ScalarType, VALUE_TYPES } from './value';
-
-// Sizes that no real header comes near: tokenizers of 260 000 tokens take about 15 MB.
-/** Bytes that a header may take. */
-export const MAX_HEADER = 1 << 28;
-const MAX_STRING = 1 << 24;
-const MAX_ITEMS = 1 << 24;
 
 // What a tensor's and a metadata entry take at least: their lengths, types and one byte of a key.
 const SMALLEST_TENSOR = 8 + 4 + 4 + 8;
@@ -51,8 +38,7 @@ export class NeedMore extends Error {}
 export interface DirectoryEntry {
   readonly name: string;
   readonly shape: readonly number[];
-  readonly typeId: number;
-  readonly layout: BlockLayout | undefined;
+  readonly layout: BlockLayout;
   readonly offset: number;
 }
 
@@ -72,6 +58,8 @@ export class HeaderParser {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   #at = 0;
+  // Items of all arrays so far.
+  #items = 0;
 
   /** @param bytes the beginning of `source`. */
   constructor(source: ByteSource, bytes: Uint8Array) {
@@ -84,12 +72,13 @@ export class HeaderParser {
   parse(): Header {
     if (this.#u32() !== GGUF_MAGIC) this.refuse('magic', 'does not begin with GGUF', 'name a GGUF file');
     const version = this.#version();
-    const tensorCount = this.#count('tensor count', SMALLEST_TENSOR);
-    const metadataCount = this.#count('metadata count', SMALLEST_ENTRY);
+    const tensorCount = this.#count('tensor count', SMALLEST_TENSOR, MAX_TENSORS);
+    const metadataCount = this.#count('metadata count', SMALLEST_ENTRY, MAX_ENTRIES);
     const metadata = new Map<string, GgufValue>();
     for (let i = 0; i < metadataCount; i++) {
-      const key = this.#name('key', MAX_KEY);
-      if (metadata.has(key)) this.refuse('duplicate-key', `the key "${key}" is there twice`);
+      const key = this.#name('key');
+      if (key === '') this.refuse('empty-key', 'a metadata key is empty');
+      if (metadata.has(key)) this.refuse('duplicate-key', 'the key is there twice', undefined, key);
       metadata.set(key, this.#value(key));
     }
     const alignment = this.#alignment(metadata.get('general.alignment'));
@@ -104,12 +93,12 @@ export class HeaderParser {
     return { version, metadata, alignment, entries, dataStart: alignTo(this.#at, alignment) };
   }
 
-  /** Throws with the rule `gguf/<rule>`. */
-  refuse(rule: string, what: string, fix?: string, where?: string): never {
+  /** Throws with the rule `gguf/<rule>`. @param where the key or tensor, as the file has it. */
+  refuse(rule: GgufRule, what: string, fix?: string, where?: string): never {
     throw new QloraError({
       rule: `gguf/${rule}`,
       what,
-      where: [this.#source.label, where],
+      where: [this.#source.label, where === undefined ? undefined : printable(where)],
       ...(fix ? { fix } : {}),
     });
   }
@@ -131,24 +120,31 @@ export class HeaderParser {
     if (value.type === 'u32' && isAlignment(value.value)) return value.value;
     return this.refuse(
       'alignment',
-      `is ${value.type} ${value.type === 'array' ? '' : String(value.value)}`.trim(),
+      `is ${value.type} ${value.type === 'array' ? '' : printable(String(value.value))}`.trim(),
       'a power of two is needed, as u32',
       'general.alignment',
     );
   }
 
   #tensor(): DirectoryEntry {
-    const name = this.#name('tensor name', MAX_TENSOR_NAME);
+    const name = this.#name('tensor name');
     const axes = this.#u32();
     if (axes > MAX_AXES) this.refuse('axes', `has ${axes} axes`, `ggml holds ${MAX_AXES}`, name);
     const shape: number[] = [];
     for (let i = 0; i < axes; i++) shape.unshift(this.#u64('a length', name));
     if (!Number.isSafeInteger(shape.reduce((a, b) => a * b, 1))) {
-      this.refuse('overflow', `shape [${shape.join(', ')}] overflows`, undefined, name);
+      this.refuse('overflow', `shape [${shape.join(', ')}] has more than 2^53 values`, undefined, name);
     }
     const typeId = this.#u32();
-    const offset = this.#u64('offset', name);
-    return { name, shape, typeId, layout: blockLayouts.get(typeId), offset };
+    const layout =
+      blockLayouts.get(typeId) ??
+      this.refuse('tensor-type', `has ggml type ${typeId}`, 'llama.cpp has no such type, or no more', name);
+    const row = shape.at(-1) ?? 1;
+    if (row % layout.blockSize !== 0) {
+      const what = `rows of ${row} are no whole blocks of ${layout.name}`;
+      this.refuse('row-length', what, `multiples of ${layout.blockSize} are needed`, name);
+    }
+    return { name, shape, layout, offset: this.#u64('offset', name) };
   }
 
   #value(key: string): GgufValue {
@@ -157,7 +153,8 @@ export class HeaderParser {
     const items = this.#type(key);
     if (items === 'array')
       this.refuse('nested-array', 'is an array of arrays', 'ggml reads flat arrays only', key);
-    const count = this.#count('array length', scalarSizes[items], key);
+    const count = this.#count('array length', scalarSizes[items], MAX_ITEMS - this.#items, key);
+    this.#items += count;
     const value: GgufScalar[] = [];
     for (let i = 0; i < count; i++) value.push(this.#scalar(items, key));
     return { type, items, value };
@@ -169,7 +166,7 @@ export class HeaderParser {
   }
 
   #scalar(type: ScalarType, key: string): GgufScalar {
-    if (type === 'string') return lenientDecoder.decode(this.#string('string', MAX_STRING, key));
+    if (type === 'string') return lenientDecoder.decode(this.#string('string', key));
     const at = this.#take(scalarSizes[type]);
     switch (type) {
       case 'u8':
@@ -199,32 +196,40 @@ export class HeaderParser {
     }
   }
 
-  /** A count whose items take at least `size` bytes each: more than a header has room for is a lie. */
-  #count(what: string, size: number, where?: string): number {
+  /** A count of at most `limit`, whose items take at least `size` bytes each: more than there is room for is a lie. */
+  #count(what: string, size: number, limit: number, where?: string): number {
     const count = this.#u64(what, where);
-    const room = Math.min(this.#source.size, MAX_HEADER) - this.#at;
-    if (count * size > room || count > MAX_ITEMS) {
+    const room = this.#source.size - this.#at;
+    if (count * size > room) {
       this.refuse('count', `${what} ${count} cannot fit into ${room} bytes`, 'the file is damaged', where);
     }
+    if (count > limit) this.refuse('too-many', `${what} is ${count}`, `${limit} are the most`, where);
     return count;
   }
 
-  /** A name, not empty, in valid UTF-8. */
-  #name(what: string, limit: number): string {
-    const bytes = this.#string(what, limit);
-    if (bytes.length === 0 && what === 'key') this.refuse('empty-key', 'a metadata key is empty');
+  /** A name in valid UTF-8 without a zero, at which ggml would end it. */
+  #name(what: 'key' | 'tensor name'): string {
+    const bytes = this.#string(what);
     try {
-      return strictDecoder.decode(bytes);
-    } catch {
-      return this.refuse('encoding', `a ${what} is no UTF-8`);
-    }
+      const name = strictDecoder.decode(bytes);
+      if (!name.includes('\0')) return name;
+    } catch {}
+    return this.refuse('encoding', `a ${what} is no UTF-8, or has a zero in it`);
   }
 
-  #string(what: string, limit: number, where?: string): Uint8Array {
+  #string(what: 'key' | 'tensor name' | 'string', where?: string): Uint8Array {
     const length = this.#u64(`length of a ${what}`, where);
-    if (length > limit || length > this.#source.size - this.#at) {
-      this.refuse('string-length', `a ${what} has ${length} bytes`, `${limit} are the most`, where);
+    const room = this.#source.size - this.#at;
+    if (length > room) {
+      const lie = `a ${what} of ${length} bytes cannot fit into ${room}`;
+      this.refuse('string-length', lie, 'the file is damaged', where);
     }
+    if (what === 'tensor name' && length > MAX_TENSOR_NAME) {
+      this.refuse('name-length', `a tensor name has ${length} bytes`, `ggml holds ${MAX_TENSOR_NAME}`);
+    }
+    const limit = what === 'key' ? MAX_KEY : MAX_STRING;
+    if (length > limit)
+      this.refuse('string-limit', `a ${what} has ${length} bytes`, `${limit} are the most`, where);
     const at = this.#take(length);
     return this.#bytes.subarray(at, at + length);
   }
@@ -236,7 +241,7 @@ export class HeaderParser {
   #u64(what: string, where?: string): number {
     const value = this.#view.getBigUint64(this.#take(8), true);
     if (value > BigInt(Number.MAX_SAFE_INTEGER))
-      this.refuse('overflow', `${what} is ${value}`, undefined, where);
+      this.refuse('overflow', `${what} is ${value}`, 'no file is so large: it is damaged', where);
     return Number(value);
   }
 

@@ -1,5 +1,6 @@
 // What both forms of importance matrices give and refuse.
-import { QloraError } from '@qlora/tensor';
+import { printable, QloraError } from '@qlora/tensor';
+import type { ImatrixRule } from './rules';
 
 /** An importance matrix. */
 export interface Imatrix {
@@ -20,14 +21,14 @@ export function checkMean(value: number, index: number, owner: string, refuse: R
 }
 
 /** Throws with a rule of `imatrix/`. */
-export type Refuse = (rule: string, what: string, fix?: string, where?: string) => never;
+export type Refuse = (rule: ImatrixRule, what: string, fix?: string, where?: string) => never;
 
 /** The refusals of a file. */
 export function refusals(label: string): Refuse {
   return (rule, what, fix, where) => {
     throw new QloraError({
       what,
-      where: [label, where],
+      where: [label, where === undefined ? undefined : printable(where)],
       ...(fix === undefined ? {} : { fix }),
       rule: `imatrix/${rule}`,
     });

@@ -4,7 +4,7 @@
 // common/imatrix-loader.cpp; llama.cpp v0.5.0).
 //
 // Stricter than llama.cpp, which takes any numbers: an importance is finite and not negative, and a file says each thing once.
-import { type ByteSource, QloraError, type Shape } from '@qlora/tensor';
+import { type ByteSource, printable, QloraError, type Shape } from '@qlora/tensor';
 import { GGUF_MAGIC } from './container';
 import { readDat } from './imatrix-dat';
 import { checkMean, type Imatrix, type Refuse, refusals } from './imatrix-rules';
@@ -13,9 +13,7 @@ import { type GgufFile, type GgufTensorInfo, readGguf } from './reader';
 /**
  * Reads an importance matrix of either form.
  *
- * Every refusal names a rule: those of {@link readGguf}, and `imatrix/type`, `imatrix/metadata`, `imatrix/pair`,
- * `imatrix/shape`, `imatrix/value`, `imatrix/count`, `imatrix/empty`; of `.dat` files `imatrix/truncated`, `imatrix/count`,
- * `imatrix/name-length`, `imatrix/encoding`, `imatrix/duplicate`, `imatrix/length`, `imatrix/value`, `imatrix/trailing`.
+ * Every refusal names a rule: those of {@link readGguf} for a file of that form, and {@link IMATRIX_RULES}.
  *
  * @throws QloraError with the rule that is broken and the place.
  */
@@ -53,7 +51,11 @@ async function fromGguf(file: GgufFile, label: string): Promise<Imatrix> {
   const refuse = refusals(label);
   const type = metadata.get('general.type')?.value;
   if (type !== undefined && type !== 'imatrix') {
-    refuse('type', `is a GGUF file of type "${String(type)}"`, 'give a file that llama-imatrix wrote');
+    refuse(
+      'type',
+      `is a GGUF file of type ${printable(String(type))}`,
+      'give a file that llama-imatrix wrote',
+    );
   }
   // llama-quantize wants all three.
   const datasets = metadata.get('imatrix.datasets');

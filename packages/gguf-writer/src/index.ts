@@ -15,6 +15,7 @@ export { importanceOf, readImatrix } from './imatrix';
 export type { Imatrix } from './imatrix-rules';
 export * from './reader';
 export { GGUF_TYPES, type GgufType } from './recipes';
+export { GGUF_RULES, type GgufRule, IMATRIX_RULES, type ImatrixRule } from './rules';
 export { type GgufPart, ggufPartName, type OpenGgufPart, readGgufParts } from './split';
 export type { TokenizerFiles as GgufTokenizerFiles } from './tokenizer/files';
 export { type TokenizerMetadata, type TokenizerModel, tokenizerMetadata } from './tokenizer/metadata';

@@ -1,10 +1,11 @@
 // A model in several files, as llama.cpp splits them (tools/gguf-split of v0.5.0): `NAME-00001-of-00003.gguf`; all metadata is
 // in the first, every file says which it is, and a tensor lies whole in one of them.
 import { blockByteLength } from '@qlora/ggml-blocks';
-import { type ByteSink, type ByteSource, elementCount, QloraError } from '@qlora/tensor';
+import { type ByteSink, type ByteSource, elementCount, printable, QloraError } from '@qlora/tensor';
 import { alignTo, GGUF_ALIGNMENT } from './container';
 import { type GgufFile, readGguf } from './reader';
-import type { GgufMetadata, GgufValue } from './value';
+import type { GgufRule } from './rules';
+import type { GgufValue } from './value';
 import { type GgufContent, type GgufSink, type GgufTensorPlan, ggufSink } from './writer';
 
 /** Which of several files. */
@@ -117,35 +118,44 @@ export async function splitSink(
 /**
  * Reads a model that lies in several files, all of them given, in order. A single whole file is read as {@link readGguf} does.
  *
- * Beside that function's rules: `gguf/split-number` (the files are not all the parts of one model, in order),
- * `gguf/split-tensors` (they do not hold as many tensors as each says), `gguf/duplicate-tensor`.
+ * Beside that function's rules: `gguf/split-type` (a number of the split is not of the type that llama.cpp wants),
+ * `gguf/split-number` (the files are not all the parts of one model, in order), `gguf/split-tensors` (they do not hold as many
+ * tensors as they say), `gguf/duplicate-tensor`.
  */
 export async function readGgufParts(parts: readonly ByteSource[]): Promise<GgufFile> {
   const files: GgufFile[] = [];
   for (const bytes of parts) files.push(await readGguf(bytes));
-  const [first] = files;
-  const refuse = (rule: string, what: string, fix: string, where: string | undefined): never => {
-    throw new QloraError({ what, where: [where], fix, rule: `gguf/${rule}` });
+  const refuse = (rule: GgufRule, what: string, fix: string, where?: string): never => {
+    throw new QloraError({ what, where, fix, rule: `gguf/${rule}` });
   };
-  if (!first) return refuse('split-number', 'no file was given', 'give every part', undefined);
+  const [first] = files;
+  if (!first) return refuse('split-number', 'no file was given', 'give every part');
   const total = files.reduce((sum, { tensors }) => sum + tensors.length, 0);
   const owners = new Map<string, GgufFile>();
-  for (const [index, file] of files.entries()) {
-    const label = parts[index]?.label;
-    const [no, count, tensors] = ['no', 'count', 'tensors.count'].map((key) =>
-      number(file.metadata, `split.${key}`),
-    );
-    if ((no ?? 0) !== index || (count ?? 1) !== files.length) {
-      const what = `is part ${(no ?? 0) + 1} of ${count ?? 1}, part ${index + 1} of ${files.length} is expected`;
+  for (const [index, { metadata, tensors }] of files.entries()) {
+    const label = parts[index]?.label ?? '';
+    const number = (key: SplitKey): number | undefined => {
+      const value = metadata.get(key);
+      if (value === undefined) return undefined;
+      if (value.type === splitTypes[key]) return value.value as number;
+      return refuse('split-type', `is ${value.type}`, `${splitTypes[key]} is needed`, `${label}: ${key}`);
+    };
+    const no = number('split.no') ?? 0;
+    const count = number('split.count') ?? 1;
+    const said = number('split.tensors.count');
+    if (no !== index || count !== files.length) {
+      const what = `is part ${no + 1} of ${count}, part ${index + 1} of ${files.length} is expected`;
       refuse('split-number', what, 'give every part, in order', label);
     }
-    if (tensors !== undefined && tensors !== total) {
-      const what = `says that there are ${tensors} tensors, the parts have ${total}`;
+    if (said === undefined ? index === 0 && count > 1 : said !== total) {
+      const what = `says that there are ${said ?? 'any number of'} tensors, the parts have ${total}`;
       refuse('split-tensors', what, 'the parts are not of one model', label);
     }
-    for (const { name } of file.tensors) {
-      if (owners.has(name)) refuse('duplicate-tensor', `"${name}" is in two parts`, 'one is needed', label);
-      owners.set(name, file);
+    for (const { name } of tensors) {
+      if (owners.has(name)) {
+        refuse('duplicate-tensor', 'is in two parts', 'one is needed', `${label}: ${printable(name)}`);
+      }
+      owners.set(name, files[index] as GgufFile);
     }
   }
   const ownerOf = (name: string): GgufFile => owners.get(name) ?? first;
@@ -158,7 +168,6 @@ export async function readGgufParts(parts: readonly ByteSource[]): Promise<GgufF
   };
 }
 
-function number(metadata: GgufMetadata, key: string): number | undefined {
-  const value = metadata.get(key)?.value;
-  return typeof value === 'number' ? value : undefined;
-}
+/** Numbers of a split, and the types that llama.cpp takes for them (src/llama-model-loader.cpp). */
+const splitTypes = { 'split.no': 'u16', 'split.count': 'u16', 'split.tensors.count': 'i32' } as const;
+type SplitKey = keyof typeof splitTypes;

@@ -4,6 +4,7 @@ import { type BlockType, blockByteLength } from '@qlora/ggml-blocks';
 import {
   type ByteSink,
   elementCount,
+  printable,
   QloraError,
   type Shape,
   type Tensor,
@@ -18,10 +19,10 @@ import {
   GGUF_VERSION,
   isAlignment,
   MAX_AXES,
-  MAX_KEY,
   MAX_TENSOR_NAME,
 } from './container';
 import { encodeBlocks } from './encode';
+import { MAX_KEY } from './rules';
 import { checkValue, type GgufMetadata } from './value';
 
 /** A tensor that will come. */
@@ -70,6 +71,9 @@ export async function ggufSink(bytes: ByteSink, { metadata, tensors }: GgufConte
   for (const [key, value] of metadata) {
     if (key === '' || byteCount(key) > MAX_KEY) {
       throw new QloraError({ what: `a metadata key has ${byteCount(key)} bytes`, where: label });
+    }
+    if (key.includes('\0')) {
+      throw new QloraError({ what: 'the key has a zero in it', where: [label, printable(key)] });
     }
     checkValue(`${label}: ${key}`, value);
     header.string(key);
@@ -167,8 +171,9 @@ function checkPlan(
   seen: ReadonlyMap<string, number>,
 ): void {
   const refuse = (what: string) => {
-    throw new QloraError({ what, where: [label, name] });
+    throw new QloraError({ what, where: [label, printable(name)] });
   };
+  if (name.includes('\0')) refuse('has a zero in its name, at which ggml would end it');
   if (seen.has(name)) refuse('is there twice');
   if (byteCount(name) > MAX_TENSOR_NAME)
     refuse(`has a name of more than ${MAX_TENSOR_NAME} bytes, which ggml cannot hold`);

@@ -15,6 +15,8 @@ import {
   elementCount,
   isFloat,
   isTensor,
+  printable,
+  printableShape,
   QloraError,
   requireFinite,
   type TensorInfo,
@@ -27,7 +29,6 @@ import {
   type BitsandbytesInfo,
   TORCH_TYPES,
 } from './bitsandbytes-tensors';
-import { printable, printableShape } from './printable';
 
 /** What is known of a stored weight before its codes and scales are read. */
 export interface StoredState {

@@ -12,6 +12,7 @@ import {
   checkElements,
   elementCount,
   elementSize,
+  printable,
   QloraError,
   readRange,
   type Tensor,
@@ -21,7 +22,6 @@ import {
 } from '@qlora/tensor';
 import { readScales, readState, type StoredState } from './bitsandbytes-state';
 import { type BitsandbytesInfo, STATE } from './bitsandbytes-tensors';
-import { printable } from './printable';
 
 /** A source with bitsandbytes' weights. */
 export interface BitsandbytesSource extends QuantizedSource {

@@ -3,10 +3,9 @@
 // then the tensors' bytes without holes. Nothing is allocated on the word of the file before its sizes are
 // known to lie inside it. Where the reference takes more than the format's description allows, or what
 // readers may understand differently, this refuses it.
-import { type ByteSource, QloraError } from '@qlora/tensor';
+import { type ByteSource, printable, printableShape, QloraError } from '@qlora/tensor';
 import { type FileDType, fileDType } from './dtypes';
 import { JsonReader } from './json-reader';
-import { printable, printableShape } from './printable';
 import type { SafetensorsRule } from './rules';
 
 /** The reference's own limit. */

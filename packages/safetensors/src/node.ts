@@ -2,9 +2,8 @@
 // checkpoint follows transformers 5.23 (modeling_utils.py, `_get_resolved_checkpoint_files`).
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { QloraError } from '@qlora/tensor';
+import { printable, QloraError } from '@qlora/tensor';
 import { fileSource } from '@qlora/tensor/node';
-import { printable } from './printable';
 import { openSafetensors, type SafetensorsSource } from './reader';
 import { INDEX_FILE, WEIGHTS_FILE } from './shard-plan';
 import { checkIndexSize, joinShards, parseIndex } from './sharded';

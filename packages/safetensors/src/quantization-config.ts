@@ -1,8 +1,7 @@
 // The `quantization_config` of a 4-bit checkpoint's config.json, as transformers writes and reads it
 // (transformers/utils/quantization_config.py, BitsAndBytesConfig, version 5.23), and in the spellings
 // that it still takes from earlier ones (quantizers/auto.py): without `quant_method`, by the switches alone.
-import { QloraError } from '@qlora/tensor';
-import { printable } from './printable';
+import { printable, QloraError } from '@qlora/tensor';
 
 /** What a checkpoint says of its 4-bit weights. */
 export interface BitsAndBytesConfig {

@@ -6,6 +6,7 @@ import {
   elementSize,
   findTensor,
   locate,
+  printable,
   QloraError,
   type TensorInfo,
   type TensorSource,
@@ -13,7 +14,6 @@ import {
 } from '@qlora/tensor';
 import { dtypeOf } from './dtypes';
 import { type HeaderEntry, readSafetensorsHeader } from './header';
-import { printable } from './printable';
 
 /** An open safetensors file, or several that make one checkpoint. */
 export interface SafetensorsSource extends TensorSource {

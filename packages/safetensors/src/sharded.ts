@@ -3,9 +3,15 @@
 // (modeling_utils.py, `_load_pretrained_model`; utils/hub.py, `get_checkpoint_shard_files`): the index tells
 // it which files there are, and it takes every tensor in them. Where it would go on with one of two answers,
 // this refuses.
-import { findTensor, QloraError, readRange, type TensorInfo, type TensorSource } from '@qlora/tensor';
+import {
+  findTensor,
+  printable,
+  QloraError,
+  readRange,
+  type TensorInfo,
+  type TensorSource,
+} from '@qlora/tensor';
 import { JsonReader } from './json-reader';
-import { printable } from './printable';
 import type { SafetensorsSource } from './reader';
 
 /**
