@@ -13,7 +13,6 @@ import {
 import type { ConfigJson } from './families/config';
 import { type LoraPart, planLora } from './lora-plan';
 import { permuteRows } from './permute';
-import { sizeLabel } from './size-label';
 import { f32Value, type GgufValue, text, u32 } from './value';
 import { type GgufSink, type GgufTensorPlan, ggufSink } from './writer';
 
@@ -93,7 +92,6 @@ export async function exportLoraGguf(adapter: LoraGgufAdapter, target: ByteSink)
       ['general.type', text('adapter')],
       ['adapter.type', text('lora')],
       ['general.name', text(adapter.name)],
-      ['general.size_label', text(sizeLabel(adaptedWeights(parts)))],
       ['adapter.lora.alpha', f32Value(alpha)],
       // ggml/include/ggml.h, GGML_QNT_VERSION.
       ['general.quantization_version', u32(2)],
@@ -130,15 +128,4 @@ function transpose(values: Float32Array, [rows, columns]: readonly [number, numb
     for (let row = 0; row < rows; row++) out[row * columns + column] = values[column * rows + row]!;
   }
   return out;
-}
-
-/**
- * Values of the weights that are adapted, for the size label: rows of each B times the row length of the A before it, as
- * GGUFWriter.get_total_parameter_count has it (for an embedding that is its rank, not its vocabulary).
- */
-function adaptedWeights(parts: readonly LoraPart[]): number {
-  let total = 0;
-  for (let i = 0; i + 1 < parts.length; i += 2)
-    total += (parts[i + 1]?.shape[0] ?? 0) * (parts[i]?.shape[1] ?? 0);
-  return total;
 }

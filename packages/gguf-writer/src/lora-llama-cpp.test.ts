@@ -1,0 +1,54 @@
+// Adapters in llama.cpp itself: what it computes with the base's GGUF file and ours of the adapter is what PEFT computes with the
+// adapter that it saved (goldens/lora.json).
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { hasLlamaCpp, type LoraFile, loadGguf } from '@qlora-tooling/llama-cpp';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { LoraGgufType } from './index';
+import { loraIds, modelOf, type TinyLora, tinyLoraGguf, tinyLoras } from './testing/tiny-loras';
+import { tinyGguf } from './testing/tiny-models';
+
+const work = mkdtempSync(join(tmpdir(), 'qlora-lora-'));
+afterAll(() => rmSync(work, { recursive: true, force: true }));
+const runs = await hasLlamaCpp();
+if (!runs) console.warn('llama.cpp is left out: node-llama-cpp has no binary for this platform');
+
+/** llama.cpp's logits of the tokens that the golden has. */
+async function logits(lora: TinyLora, adapters: readonly LoraFile[]): Promise<number[]> {
+  const base = join(work, `${lora.model}.gguf`);
+  writeFileSync(base, await tinyGguf(modelOf(lora), 'f32'));
+  const model = await loadGguf(base, { lora: adapters });
+  const rows = await model.logits(loraIds);
+  await model.dispose();
+  return [...(rows.at(-1) ?? [])].slice(0, lora.logits.length);
+}
+
+async function written(name: string, lora: TinyLora, type: LoraGgufType): Promise<string> {
+  const path = join(work, `${name}-${type}.gguf`);
+  writeFileSync(path, (await tinyLoraGguf(lora, type)).bytes);
+  return path;
+}
+
+const farthest = (a: readonly number[], b: readonly number[]) =>
+  Math.max(...a.map((value, i) => Math.abs(value - (b[i] ?? Number.NaN))));
+
+// How far logits may be from PEFT's, of logits that adapters move by 0.02 to 1.6.
+const bounds = { f32: 1e-4, f16: 1e-3, bf16: 1e-2, q8_0: 1e-2 } as const;
+
+describe.skipIf(!runs)('llama.cpp', { timeout: 60_000 }, () => {
+  it.each(tinyLoras)('computes with the adapter %s what PEFT computes', async (name, lora) => {
+    const adapted = await logits(lora, [{ path: await written(name, lora, 'f32') }]);
+    console.log(name, farthest(adapted, lora.logits), farthest(await logits(lora, []), lora.logits));
+    expect(farthest(adapted, lora.logits)).toBeLessThan(bounds.f32);
+    expect(farthest(await logits(lora, []), lora.logits)).toBeGreaterThan(20 * bounds.f32);
+  });
+
+  it.each(['f16', 'bf16', 'q8_0'] as const)('takes adapters in %s', async (type) => {
+    const [name, lora] = tinyLoras.find(([found]) => found === 'qwen3') ?? [];
+    if (!name || !lora) throw new Error('no such adapter');
+    const adapted = await logits(lora, [{ path: await written(name, lora, type) }]);
+    console.log(type, farthest(adapted, lora.logits));
+    expect(farthest(adapted, lora.logits)).toBeLessThan(bounds[type]);
+  });
+});
