@@ -30,25 +30,30 @@ async function written(name: string, lora: TinyLora, type: LoraGgufType): Promis
   return path;
 }
 
-const farthest = (a: readonly number[], b: readonly number[]) =>
-  Math.max(...a.map((value, i) => Math.abs(value - (b[i] ?? Number.NaN))));
-
-// How far logits may be from PEFT's, of logits that adapters move by 0.02 to 1.6.
-const bounds = { f32: 1e-4, f16: 1e-3, bf16: 1e-2, q8_0: 1e-2 } as const;
+/** How far what llama.cpp adds to logits is from what PEFT adds, of 1 that is the farthest that PEFT's adapter moves one. */
+function distance(
+  { logits: theirs, plain: theirPlain, moved }: TinyLora,
+  ours: number[],
+  plain: number[],
+): number {
+  const added = ours.map((value, i) => value - (plain[i] ?? Number.NaN));
+  return (
+    Math.max(...theirs.map((value, i) => Math.abs(value - (theirPlain[i] ?? 0) - (added[i] ?? 0)))) / moved
+  );
+}
+// llama.cpp keeps keys and values in f16; what PEFT adds is up to 0.5 % off with it, most for the weakest adapter.
+const bounds = { f32: 0.01, f16: 0.01, bf16: 0.01, q8_0: 0.02 } as const;
 
 describe.skipIf(!runs)('llama.cpp', { timeout: 60_000 }, () => {
-  it.each(tinyLoras)('computes with the adapter %s what PEFT computes', async (name, lora) => {
+  it.each(tinyLoras)('adds to logits with the adapter %s what PEFT adds', async (name, lora) => {
     const adapted = await logits(lora, [{ path: await written(name, lora, 'f32') }]);
-    console.log(name, farthest(adapted, lora.logits), farthest(await logits(lora, []), lora.logits));
-    expect(farthest(adapted, lora.logits)).toBeLessThan(bounds.f32);
-    expect(farthest(await logits(lora, []), lora.logits)).toBeGreaterThan(20 * bounds.f32);
+    expect(distance(lora, adapted, await logits(lora, []))).toBeLessThan(bounds.f32);
   });
 
   it.each(['f16', 'bf16', 'q8_0'] as const)('takes adapters in %s', async (type) => {
     const [name, lora] = tinyLoras.find(([found]) => found === 'qwen3') ?? [];
     if (!name || !lora) throw new Error('no such adapter');
     const adapted = await logits(lora, [{ path: await written(name, lora, type) }]);
-    console.log(type, farthest(adapted, lora.logits));
-    expect(farthest(adapted, lora.logits)).toBeLessThan(bounds[type]);
+    expect(distance(lora, adapted, await logits(lora, []))).toBeLessThan(bounds[type]);
   });
 });

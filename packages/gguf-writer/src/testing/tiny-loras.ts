@@ -29,6 +29,8 @@ export interface TinyLora {
   readonly metadata: Readonly<Record<string, readonly [type: string, value: unknown]>>;
   /** PEFT's logits of the first 40 tokens after the golden's ids. */
   readonly logits: readonly number[];
+  /** The same without the adapter. */
+  readonly plain: readonly number[];
   /** How far the adapter moves logits, at most. */
   readonly moved: number;
 }
