@@ -302,7 +302,7 @@ A whole run:
     .addOption(overwrite())
     .addHelpText(
       'after',
-      '\nExample:\n  $ qlora export gguf MODEL --out base.gguf\n  $ qlora export lora-gguf adapter --base MODEL --out adapter.gguf\n  $ llama-completion -m base.gguf --lora adapter.gguf -p "Once"',
+      '\nllama.cpp takes it beside a GGUF file of the base, which `export gguf` writes:\nllama-completion -m base.gguf --lora adapter.gguf -p "Once"\n\nExample:\n  $ qlora export lora-gguf adapter --base MODEL --out adapter.gguf',
     )
     .action(run(exportLoraGguf));
   exporting
