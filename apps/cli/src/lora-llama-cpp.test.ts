@@ -49,9 +49,14 @@ for (const { name, folder, text, windows, window } of models) {
     const work = mkdtempSync(join(tmpdir(), 'qlora-lora-llama-cpp-'));
     const quantized = join(work, 'nf4');
     const base = join(work, 'base.gguf');
+    let examples: ReturnType<typeof loadExamples> = [];
     const adapters = [join(work, 'first'), join(work, 'second')] as const;
 
     beforeAll(async () => {
+      const checkpoint = await openCheckpoint(folder);
+      const all = loadExamples(readFileSync(text, 'utf8'), text, checkpoint.tokenizer, window);
+      examples = all.slice(0, windows);
+      await checkpoint.close();
       const scheme = { scheme: 'nf4', blockSize: 64, doubleQuant: true };
       await quantize(folder, { out: quantized, ...scheme, overwrite: false }, silentReporter);
       await exportGguf(quantized, { out: base, type: 'f32' }, silentReporter);
@@ -83,13 +88,10 @@ for (const { name, folder, text, windows, window } of models) {
     };
     /** Mean cross entropy of the text in llama.cpp. */
     const theirs = async (file: string, lora: readonly LoraFile[]): Promise<number> => {
-      const checkpoint = await openCheckpoint(folder);
-      const examples = loadExamples(readFileSync(text, 'utf8'), text, checkpoint.tokenizer, window);
-      await checkpoint.close();
       const model = await loadGguf(file, { lora });
       let total = 0;
       let count = 0;
-      for (const { input, target } of examples.slice(0, windows)) {
+      for (const { input, target } of examples) {
         const ids = [...input, target.at(-1) ?? 0];
         total += (await model.crossEntropy(ids)) * input.length;
         count += input.length;
