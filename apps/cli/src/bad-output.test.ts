@@ -32,6 +32,7 @@ const folders = {
 };
 const files = {
   gguf: ['export', 'gguf', model, '--type', 'f16', '--out'],
+  lora: ['export', 'lora-gguf', adapter, '--base', model, '--out'],
   qnat: ['export', 'qnat', model, '--out'],
 };
 const all = { ...folders, ...files };

@@ -75,6 +75,7 @@ interface Table {
   readonly elsewhere?: Readonly<Record<string, string>>;
 }
 const ggufTests = 'export-gguf.test.ts';
+const loraTests = 'export-lora-gguf.test.ts';
 const outputTests = 'bad-output.test.ts';
 const computeTests = 'compute.test.ts';
 const folderTests = 'shares.test.ts';
@@ -187,6 +188,11 @@ const tables: Record<string, Table> = {
       '--imatrix': ggufTests,
       '--pre': ggufTests,
     },
+  },
+  'export lora-gguf': {
+    args: [adapters[0], '--base', model],
+    options: { '--type': ['q8_0'] },
+    elsewhere: { '--base': loraTests, '--out': outputTests, '--overwrite': loraTests },
   },
   'export qnat': {
     args: [model],

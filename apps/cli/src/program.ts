@@ -2,7 +2,7 @@
 // called and told.
 import { createRequire } from 'node:module';
 import { DEFAULT_SCHEMES, parseSchemes } from '@qlora/convert';
-import { GGUF_TYPES } from '@qlora/gguf-writer';
+import { GGUF_TYPES, LORA_GGUF_TYPES, type LoraGgufType } from '@qlora/gguf-writer';
 import type { WeightedAdapter } from '@qlora/peft/node';
 import { codecNames, type QuantizationConfig, strategyNames } from '@qlora/quant-strategies';
 import { SCHEDULES, type TrainingConfig } from '@qlora/trainer';
@@ -25,6 +25,7 @@ import { createReporter, type Reporter } from './reporter';
 import { analyze } from './verbs/analyze';
 import { evaluate } from './verbs/evaluate';
 import { DEFAULT_GGUF_TYPE, type ExportGgufOptions, exportGguf } from './verbs/export-gguf';
+import { exportLoraGguf } from './verbs/export-lora-gguf';
 import { type ExportQnatOptions, exportQnat } from './verbs/export-qnat';
 import { generate } from './verbs/generate';
 import { inspect } from './verbs/inspect';
@@ -323,6 +324,26 @@ A whole run:
         exportGguf(model, { ...flags, adapters: adapter }, reporter),
       ),
     );
+  exporting
+    .command('lora-gguf')
+    .description('a GGUF file of an adapter, which llama.cpp adds to the base when it runs')
+    .argument('<adapter>', 'adapter folder, as PEFT has it')
+    .requiredOption(
+      '--base <dir>',
+      'folder of the model that it was trained on; its config.json is enough, weights are checked if they are there',
+    )
+    .requiredOption('--out <file>', 'file to write')
+    .addOption(
+      new Option('--type <type>', 'type of the matrices')
+        .choices([...LORA_GGUF_TYPES])
+        .default('f32' satisfies LoraGgufType),
+    )
+    .addOption(overwrite())
+    .addHelpText(
+      'after',
+      '\nllama.cpp takes it beside a GGUF file of the base, which `export gguf` writes:\nllama-completion -m base.gguf --lora adapter.gguf -p "Once"\n\nExample:\n  $ qlora export lora-gguf adapter --base MODEL --out adapter.gguf',
+    )
+    .action(run(exportLoraGguf));
   exporting
     .command('qnat')
     .description('a QNAT file: the 4-bit model with config and tokenizer')

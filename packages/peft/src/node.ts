@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { safetensorsSink } from '@qlora/safetensors';
 import { openSafetensorsFile } from '@qlora/safetensors/node';
-import { memorySource, pump, QloraError } from '@qlora/tensor';
+import { memorySource, pump, QloraError, type TensorSource } from '@qlora/tensor';
 import { fileSink, folderAtomic, ioError, writeFileAtomic } from '@qlora/tensor/node';
 import {
   ADAPTER_CONFIG_FILE,
@@ -14,6 +14,7 @@ import {
   scaleAdapter,
 } from './adapter-file';
 import { adapterMetadata } from './base-quantization';
+import { type LoraModule, loraModules } from './lora-modules';
 
 /** Options of {@link saveAdapter}. */
 export interface SaveAdapterOptions {
@@ -54,16 +55,7 @@ export async function saveAdapter(
  * @throws QloraError naming file, tensor or field.
  */
 export async function loadAdapter(folder: string): Promise<StoredAdapter> {
-  const configPath = join(folder, ADAPTER_CONFIG_FILE);
-  const text = await readFile(configPath, 'utf8').catch((cause) => {
-    throw ioError(configPath, cause);
-  });
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new QloraError({ what: `is no JSON: ${(cause as Error).message}`, where: configPath, cause });
-  }
+  const json = await readConfig(folder);
   const source = await openSafetensorsFile(join(folder, ADAPTER_WEIGHTS_FILE));
   try {
     return await readAdapter(json, source, folder);
@@ -84,4 +76,43 @@ export async function loadAdapters(adapters: readonly WeightedAdapter[]): Promis
   const loaded: StoredAdapter[] = [];
   for (const { path, weight = 1 } of adapters) loaded.push(scaleAdapter(await loadAdapter(path), weight));
   return loaded;
+}
+
+/** An open adapter folder: what it adds to which modules, and the tensors, read one at a time. */
+export interface LoraFolder {
+  readonly modules: readonly LoraModule[];
+  readonly source: TensorSource;
+}
+
+/**
+ * Opens a LoRA adapter folder to hand its tensors on, for `body`. More adapters can be opened than {@link loadAdapter} can load:
+ * see {@link loraModules}.
+ * @throws QloraError naming file, tensor or field.
+ */
+export async function withLoraFolder<T>(
+  folder: string,
+  body: (adapter: LoraFolder) => Promise<T>,
+): Promise<T> {
+  const json = await readConfig(folder);
+  const source = await openSafetensorsFile(join(folder, ADAPTER_WEIGHTS_FILE));
+  try {
+    for (const [name, dtype] of source.unreadable) {
+      throw new QloraError({ what: `is ${dtype}, which is not read`, where: [source.label, name] });
+    }
+    return await body({ modules: loraModules(json, source.tensors, folder), source });
+  } finally {
+    await source.close();
+  }
+}
+
+async function readConfig(folder: string): Promise<unknown> {
+  const path = join(folder, ADAPTER_CONFIG_FILE);
+  const text = await readFile(path, 'utf8').catch((cause) => {
+    throw ioError(path, cause);
+  });
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new QloraError({ what: `is no JSON: ${(cause as Error).message}`, where: path, cause });
+  }
 }

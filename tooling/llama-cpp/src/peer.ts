@@ -18,6 +18,12 @@ export interface LlamaCppModel {
   dispose(): Promise<void>;
 }
 
+/** A LoRA adapter in GGUF, and what llama.cpp multiplies it by; default 1. */
+export interface LoraFile {
+  readonly path: string;
+  readonly scale?: number;
+}
+
 let llama: Promise<Llama | undefined> | undefined;
 
 /** llama.cpp, or undefined where no binary for this platform was installed. Nothing is downloaded or built. */
@@ -51,15 +57,17 @@ export async function hasLlamaCpp(): Promise<boolean> {
  */
 export async function loadGguf(
   path: string,
-  options: { contextSize?: number; lora?: string } = {},
+  options: { contextSize?: number; lora?: string | readonly LoraFile[] } = {},
 ): Promise<LlamaCppModel> {
   const runtime = await engine();
   if (!runtime) throw new Error('node-llama-cpp has no binary for this platform');
+  const files = typeof options.lora === 'string' ? [{ path: options.lora }] : (options.lora ?? []);
+  const adapters = files.map(({ path: filePath, scale = 1 }: LoraFile) => ({ filePath, scale }));
   const model = await runtime.loadModel({ modelPath: path, gpuLayers: 0, useMmap: false });
   const context = await model.createContext({
     contextSize: options.contextSize ?? 512,
     threads: 1,
-    ...(options.lora ? { lora: { adapters: [{ filePath: options.lora }] } } : {}),
+    ...(adapters.length > 0 ? { lora: { adapters } } : {}),
   });
   const sequence = context.getSequence();
 

@@ -20,7 +20,8 @@ const { models } = JSON.parse(readFileSync(new URL('../goldens/families.json', i
 };
 const sha = (data: string | Uint8Array) => createHash('sha256').update(data).digest('hex');
 
-async function digest(file: GgufFile): Promise<string> {
+/** A file's tensors as the conformance scripts digest them: names, types, shapes and bytes, in order. */
+export async function digest(file: GgufFile): Promise<string> {
   let lines = '';
   for (const { name, layout, shape } of file.tensors) {
     lines += `${name} ${layout?.name.toLowerCase()} [${shape.join(',')}] ${sha(await file.readBytes(name))}\n`;
@@ -36,7 +37,7 @@ const typeNames: Readonly<Record<string, string>> = {
 };
 
 /** A value as the golden has it. */
-function shown(value: GgufValue): readonly unknown[] {
+export function shown(value: GgufValue): readonly unknown[] {
   if (value.type !== 'array') return [typeNames[value.type], value.value];
   // Python writes 0.0 where JavaScript writes 0.
   const items = value.value.map((item) =>
