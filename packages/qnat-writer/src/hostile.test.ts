@@ -6,53 +6,11 @@ import { describe, expect, it } from 'vitest';
 import { crc32 } from './header';
 import { openQnat } from './reader';
 import { fileOf, readAll, ruleOf, rulesIn, threeTensors } from './testing';
-
-type Json = { metadata: unknown; tensors: Record<string, unknown>[] };
-
-/** What is done to a file before its checksums are made right again. */
-interface Change {
-  /** Changes the parsed directory. */
-  readonly directory?: (json: Json) => void;
-  /** Changes the directory's text. */
-  readonly text?: (text: string) => string;
-  /** Changes the directory's bytes. */
-  readonly raw?: (bytes: Uint8Array) => void;
-  /** Changes the bytes behind the directory, padding included. */
-  readonly data?: (bytes: Uint8Array) => Uint8Array | undefined;
-  /** Changes the header. */
-  readonly header?: (view: DataView) => void;
-}
+import { type Change, forge as forgeFile, type Json } from './testing/forge';
 
 const intact = await fileOf(threeTensors(), { name: 'test' });
 
-function forge({ directory, text, raw, data, header }: Change): Uint8Array {
-  const old = new DataView(intact.buffer);
-  const oldSize = Number(old.getBigUint64(24, true));
-  const json = JSON.parse(new TextDecoder().decode(intact.subarray(64, 64 + oldSize))) as Json;
-  directory?.(json);
-  const written = JSON.stringify(json);
-  const bytes = new TextEncoder().encode(text?.(written) ?? written);
-  raw?.(bytes);
-  const dataStart = Math.ceil((64 + bytes.length) / 64) * 64;
-  const tail = new Uint8Array(
-    dataStart - 64 - bytes.length + intact.length - Number(old.getBigUint64(32, true)),
-  );
-  tail.set(intact.subarray(Number(old.getBigUint64(32, true))), dataStart - 64 - bytes.length);
-  const changed = data?.(tail) ?? tail;
-  const file = new Uint8Array(64 + bytes.length + changed.length);
-  file.set(intact.subarray(0, 64));
-  file.set(bytes, 64);
-  file.set(changed, 64 + bytes.length);
-  const view = new DataView(file.buffer);
-  view.setBigUint64(24, BigInt(bytes.length), true);
-  view.setBigUint64(32, BigInt(dataStart), true);
-  view.setBigUint64(40, BigInt(file.length - dataStart), true);
-  view.setUint32(52, crc32(bytes), true);
-  header?.(view);
-  view.setUint32(60, crc32(file.subarray(0, 60)), true);
-  return file;
-}
-
+const forge = (change: Change) => forgeFile(intact, change);
 const u32 = (at: number, value: number): Change => ({ header: (view) => view.setUint32(at, value, true) });
 const u64 = (at: number, value: bigint): Change => ({ header: (view) => view.setBigUint64(at, value, true) });
 const text = (from: string | RegExp, to: string): Change => ({ text: (all) => all.replace(from, to) });

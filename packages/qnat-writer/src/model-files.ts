@@ -1,8 +1,7 @@
 // A model's files in a QNAT file's metadata: configuration and tokenizer, those that are no JSON among them. Both ways here,
 // so that what an export stores is what a reader looks for; SPEC.md has the keys.
-import { QloraError } from '@qlora/tensor';
 import type { JsonObject } from './directory';
-import { show } from './refuse';
+import { refuser, show } from './refuse';
 
 /** The files beside a model's weights. All but the configuration may be missing. */
 export interface QnatModelFiles {
@@ -44,29 +43,24 @@ export function qnatModelMetadata(files: QnatModelFiles): JsonObject {
  * @throws QloraError `qnat/model-files` if there is no `config`, or a key holds something else than SPEC.md says.
  */
 export function qnatModelFiles(json: JsonObject, label = 'QNAT file'): QnatModelFiles {
-  const refuse = (key: string, needed: string): never => {
-    throw new QloraError({
-      rule: 'qnat/model-files',
-      what: `${key} is ${show(own(json, key))}`,
-      where: [label, 'metadata'],
-      fix: `${needed} is needed`,
-    });
-  };
+  const refuse = refuser(label);
+  const needs = (key: string, needed: string): never =>
+    refuse('model-files', `${key} is ${show(own(json, key))}`, 'metadata', `${needed} is needed`);
   const object = (key: string): JsonObject | undefined => {
     const value = own(json, key);
     if (value === undefined) return undefined;
     const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-    return isObject ? (value as JsonObject) : refuse(key, 'an object');
+    return isObject ? (value as JsonObject) : needs(key, 'an object');
   };
   const text = (key: string): string | undefined => {
     const value = own(json, key);
-    return value === undefined || typeof value === 'string' ? value : refuse(key, 'text');
+    return value === undefined || typeof value === 'string' ? value : needs(key, 'text');
   };
   const encoded = text('tokenizer_model');
   const sentencePiece = encoded === undefined ? undefined : fromBase64(encoded);
-  if (encoded !== undefined && !sentencePiece) refuse('tokenizer_model', 'base64');
+  if (encoded !== undefined && !sentencePiece) needs('tokenizer_model', 'base64');
   return {
-    config: object('config') ?? refuse('config', 'an object'),
+    config: object('config') ?? needs('config', 'an object'),
     tokenizer: object('tokenizer'),
     tokenizerConfig: object('tokenizer_config'),
     sentencePiece,

@@ -2,12 +2,7 @@
 // blocks where a range covers them, a part of a block at its ends. Every piece is decoded by its own strategy, as a small
 // tensor, so the values are those of the whole tensor, bit for bit.
 import { createDynamicMap, doubleDequantize } from '@qlora/double-quant';
-import {
-  codecOf,
-  dequantizeTensor,
-  type QuantizedInfo,
-  type QuantizedTensor,
-} from '@qlora/quant-strategies';
+import { codecOf, dequantizeTensor, type QuantizedInfo, type QuantizedTensor } from '@qlora/quant-strategies';
 import { bytesOf, elementCount, viewAs } from '@qlora/tensor';
 import { NESTED_BLOCK_SIZE, type Section } from './layout';
 
@@ -164,7 +159,11 @@ async function decodeChannels(
       const position = Math.floor(at / stride / channels) * stride + (at % stride);
       const from = position - (position % 8);
       const to = position + Math.min(end - at, stride - (at % stride));
-      const codes = await read('codes', channel * channelBytes + (from * bits) / 8, bytesFor(to - from, bits));
+      const codes = await read(
+        'codes',
+        channel * channelBytes + (from * bits) / 8,
+        bytesFor(to - from, bits),
+      );
       const piece = pieceOf(to - from, codes, await readScales(info, channel, channel + 1, read));
       values.set(piece.subarray(position - from), at - start);
       at += to - position;

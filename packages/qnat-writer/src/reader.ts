@@ -202,9 +202,7 @@ async function checkInPieces(
 ): Promise<void> {
   const check = checker(name, entry, refuse);
   for (let at = 0; at < entry.size; at += PIECE_BYTES)
-    check.take(
-      await bytes.read(dataStart + entry.offset + at, Math.min(PIECE_BYTES, entry.size - at)),
-    );
+    check.take(await bytes.read(dataStart + entry.offset + at, Math.min(PIECE_BYTES, entry.size - at)));
   check.finish();
 }
 

@@ -1,6 +1,15 @@
 // Sources of which some tensors are in 4 bits. Checkpoint formats offer their quantized tensors this way, and
 // `quantizingSource` makes one of any dense source, one tensor at a time.
-import { type DType, QloraError, readRange, type Shape, type TensorSource } from '@qlora/tensor';
+import {
+  checkElements,
+  type DType,
+  findTensor,
+  flatRange,
+  QloraError,
+  readRange,
+  type Shape,
+  type TensorSource,
+} from '@qlora/tensor';
 import type { QuantizedTensor } from './contract';
 import { type InPartsOptions, quantizeInParts } from './parts';
 import { dequantizeToTensor, type QuantizationConfig, quantizationConfig, quantizeTensor } from './quantize';
@@ -90,6 +99,16 @@ export function quantizingSource(
         ? dequantizeToTensor(await result.readQuantized(name), 'f32')
         : source.read(name);
     },
+    ...(source.readRange
+      ? {
+          // Of a tensor that is quantized, the scales depend on all of it.
+          readRange: async (name: string, start: number, count: number) => {
+            if (!quantized.has(name)) return readRange(source, name, start, count);
+            checkElements(findTensor(result, name), start, count, source.label);
+            return flatRange(await result.read(name), start, count);
+          },
+        }
+      : {}),
     close: () => source.close(),
   };
   return result;

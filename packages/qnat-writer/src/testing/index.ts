@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { type QuantizedTensor, quantizeTensor } from '@qlora/quant-strategies';
 import { bytesOf, memorySink, QloraError, type Tensor, type TensorSource, tensor } from '@qlora/tensor';
-import type { JsonObject } from './directory';
-import type { QnatPlan } from './layout';
-import { qnatSink } from './writer';
+import type { JsonObject } from '../directory';
+import type { QnatPlan } from '../layout';
+import { qnatSink } from '../writer';
 
 /** Bit patterns of f32 values, so that NaN equals NaN and −0 differs from 0. */
 export const bits = (values: Iterable<number>): number[] => [
@@ -78,7 +78,7 @@ export function threeTensors(): Record<string, Tensor | QuantizedTensor> {
 /** The rules that sources of this package refuse by, sorted. */
 export function rulesIn(...names: string[]): string[] {
   const rules = names.flatMap((name) => {
-    const source = readFileSync(new URL(`./${name}.ts`, import.meta.url), 'utf8');
+    const source = readFileSync(new URL(`../${name}.ts`, import.meta.url), 'utf8');
     return [...source.matchAll(/refuse\(\s*'([a-z0-9-]+)'/g)].map((match) => match[1] ?? '');
   });
   return [...new Set(rules)].sort();
