@@ -3,11 +3,12 @@ import { codecNames, quantizeTensor, strategyNames } from '@qlora/quant-strategi
 import { bytesOf, DTYPES, type Tensor, zeros } from '@qlora/tensor';
 import { fileOf, someTensor } from './index';
 
-/** A tensor of six values of a type, every byte another. */
+/** A tensor of six values of a type, every byte another; those of u64 fit into i64, which is all that some have. */
 export function denseSample(dtype: (typeof DTYPES)[number]): Tensor {
   const data = zeros(dtype, 6);
   bytesOf(data).forEach((_, i, bytes) => {
     bytes[i] = dtype === 'bool' ? i % 2 : i * 41 + 7;
+    if (dtype === 'u64' && i % 8 === 7) bytes[i] = i;
   });
   return { dtype, shape: [2, 3], data } as Tensor;
 }
@@ -23,6 +24,16 @@ export function quantizedSamples(scheme: string, doubleQuant: boolean) {
         }),
       ),
     ),
+  );
+}
+
+/** Tensors of one scheme with more blocks than share a nested scale. */
+function manyBlocks(scheme: string) {
+  return Object.fromEntries(
+    strategyNames().map((strategy) => [
+      strategy,
+      quantizeTensor(someTensor([270, 32]), { scheme, strategy, blockSize: 32, axis: 0 }),
+    ]),
   );
 }
 
@@ -46,4 +57,9 @@ export async function sampleFiles(): Promise<Map<string, Uint8Array<ArrayBuffer>
     }
   }
   return files;
+}
+
+/** Larger files, for readers that are not fuzzed with them. */
+export async function largerFiles(): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
+  return new Map([['nf4-nested', await fileOf(manyBlocks('nf4'), { name: 'nf4-nested' })]]);
 }
