@@ -22,7 +22,9 @@ export async function candleGoldens(): Promise<Map<string, Uint8Array>> {
     }
     expected[name] = values;
   }
-  const lines = Object.entries(expected).map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`);
+  const lines = Object.entries(expected).map(
+    ([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`,
+  );
   goldens.set('expected.json', new TextEncoder().encode(`{${lines.join(',\n')}}\n`));
   return goldens;
 }

@@ -47,6 +47,20 @@ export async function fileOf(
   return sink.bytes().slice();
 }
 
+/** Everything that a quantized tensor holds, as bit patterns. */
+export function partsOf({ codes, scales, zeroPoints, ...rest }: QuantizedTensor) {
+  const packed =
+    scales.kind === 'plain'
+      ? bits(scales.values)
+      : {
+          ...scales.quantized,
+          codes: [...scales.quantized.codes],
+          nestedAbsmax: bits(scales.quantized.nestedAbsmax),
+          map: bits(scales.quantized.map),
+        };
+  return { ...rest, codes: [...codes], packed, zeroPoints: zeroPoints && bits(zeroPoints) };
+}
+
 /** What a tensor is announced as. */
 export function planOf(name: string, tensor: Tensor | QuantizedTensor): QnatPlan {
   const { dtype, shape } = tensor;
