@@ -90,6 +90,11 @@ const cases: [rule: string, what: string, change: Change][] = [
     text('"name":"test"', '"name":1,"n\\u0061me":2'),
   ],
   ['duplicate-key', 'a key twice, deep in the metadata', text('"test"', '[[{"a":{"b":1,"c":[],"b":2}}]]')],
+  [
+    'directory-values',
+    'an object of more keys than the limit',
+    text('"test"', `{${'"":0,'.repeat(LIMITS.objectKeys)}"":0}`),
+  ],
   ['duplicate-key', 'a field twice', text('"dtype":"f32"', '"dtype":"f32","dtype":"i32"')],
   [
     'entry',

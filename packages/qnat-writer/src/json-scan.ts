@@ -8,24 +8,36 @@ import type { Refuse } from './refuse';
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
+const COLON = 0x3a;
 const MINUS = 0x2d;
 const U = 0x75;
+const OBJECT = 0x7b;
+const OBJECT_END = 0x7d;
+const LIST = 0x5b;
+const LIST_END = 0x5d;
 
 /** Refuses a text that nests too deep, holds too many values, or says what only some parsers take. */
 export function scanJson(raw: Uint8Array, refuse: Refuse): void {
   let depth = 0;
   let values = 1;
+  // Of the objects that are open.
+  const keys = new Uint32Array(LIMITS.directoryDepth + 1);
   for (let at = 0; at < raw.length; at++) {
     const byte = raw[at] as number;
     if (byte === QUOTE) at = endOfString(raw, at, refuse);
     else if (byte === MINUS || (byte >= 0x30 && byte <= 0x39)) at = endOfNumber(raw, at, refuse);
     else if (byte === COMMA) values++;
-    // { and [, } and ]
-    else if (byte === 0x7b || byte === 0x5b) {
+    else if (byte === COLON) {
+      const count = (keys[depth] ?? 0) + 1;
+      keys[depth] = count;
+      if (count > LIMITS.objectKeys)
+        refuse('directory-values', `has an object of more than ${LIMITS.objectKeys} keys`);
+    } else if (byte === OBJECT || byte === LIST) {
       values++;
       if (++depth > LIMITS.directoryDepth)
         refuse('directory-depth', `is nested deeper than ${LIMITS.directoryDepth} levels`);
-    } else if (byte === 0x7d || byte === 0x5d) depth--;
+      keys[depth] = 0;
+    } else if (byte === OBJECT_END || byte === LIST_END) depth--;
     if (values > LIMITS.directoryValues)
       refuse('directory-values', `holds more than ${LIMITS.directoryValues} values`);
   }

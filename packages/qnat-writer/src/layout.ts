@@ -30,13 +30,16 @@ export const LIMITS = {
   directoryDepth: 64,
   /**
    * Commas and opening brackets in the directory, which its values cannot be more than. The largest tokenizers have 2 million
-   * (vocabulary, and merges as pairs), an entry about 20.
+   * (vocabulary, and merges as pairs), an entry about 20. At this limit the worst text, all keys of one object, takes about
+   * a gigabyte.
    */
-  directoryValues: 1 << 23,
+  directoryValues: 1 << 22,
+  /** Keys of one object: those of JavaScript get slow beyond. The largest vocabularies have 262,000. */
+  objectKeys: 1 << 20,
   /** Characters of a number. */
   numberBytes: 1024,
-  /** More than twice those of the largest models that are published in parts by expert. */
-  tensors: 1 << 18,
+  /** The largest models, which have tensors by expert, have 91,000. */
+  tensors: 1 << 17,
   nameBytes: 1024,
   rank: 16,
   blockSize: 2 ** 32 - 1,

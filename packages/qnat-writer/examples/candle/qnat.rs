@@ -17,9 +17,9 @@ use std::{fmt, fs, io, io::Read, io::Seek, path::Path};
 
 const ALIGNMENT: u64 = 64;
 const MAX_DIRECTORY: u64 = 134_217_728;
-const MAX_VALUES: usize = 8_388_608;
+const MAX_VALUES: usize = 4_194_304;
 const MAX_DEPTH: usize = 64;
-const MAX_TENSORS: usize = 262_144;
+const MAX_TENSORS: usize = 131_072;
 const MAX_SAFE: u64 = (1 << 53) - 1;
 const NESTED_BLOCK: u64 = 256;
 
