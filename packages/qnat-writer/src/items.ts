@@ -39,10 +39,12 @@ export function exportItem(source: TensorSource | QuantizedSource, plan: QnatPla
 
 function denseItem(source: TensorSource, { name, dtype, shape }: TensorInfo): ExportItem {
   const elements = elementCount(shape);
+  // What cannot be read in parts is read once. A source over another may offer parts that the other has not.
+  const origin = isQuantizedSource(source) ? source.origin?.source : undefined;
+  const hasParts = source.readRange && (!origin || origin.readRange);
   return {
     ...{ name, elements, outputs: [{ name, dtype, shape }], bytes: byteLength(dtype, shape) },
-    // What cannot be read in parts is read once.
-    unit: source.readRange ? 1 : Math.max(1, elements),
+    unit: hasParts ? 1 : Math.max(1, elements),
     async convert(start, count, sink) {
       await sink.writeRange(name, start, await readRange(source, name, start, count));
     },
