@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { GgufTokenizerFiles } from '@qlora/gguf-writer';
-import { openQnat } from '@qlora/qnat-writer';
+import { openQnat, qnatModelFiles } from '@qlora/qnat-writer';
 import { QloraError } from '@qlora/tensor';
 import { fileSource, ioError } from '@qlora/tensor/node';
 import { type ModelFolder, openModelFolder } from './node-folder';
@@ -55,21 +55,18 @@ async function openFolder(path: string): Promise<OpenModel> {
   };
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 async function openFile(path: string): Promise<OpenModel> {
   const bytes = await fileSource(path);
   try {
     const file = await openQnat(bytes);
-    const { config, tokenizer, tokenizer_config: tokenizerConfig, generation_config: generation } = file.json;
-    if (!isObject(config)) {
+    if (!Object.hasOwn(file.json, 'config')) {
       throw new QloraError({
         what: 'holds no config of a model',
         where: path,
         fix: '`qlora export qnat` writes files with config and tokenizer; or name the folder of a checkpoint',
       });
     }
+    const { config, generationConfig, tokenizerConfig = {}, ...tokenizer } = qnatModelFiles(file.json, path);
     return {
       path,
       configText: JSON.stringify(config),
@@ -77,15 +74,14 @@ async function openFile(path: string): Promise<OpenModel> {
       source: file,
       quantized: file.quantized.size > 0,
       async tokenizer() {
-        if (!isObject(tokenizer))
-          throw new QloraError({
-            what: 'holds no tokenizer',
-            where: path,
-            fix: 'name the folder of a checkpoint',
-          });
-        return { tokenizer, config: isObject(tokenizerConfig) ? tokenizerConfig : {} };
+        if (tokenizer.tokenizer || tokenizer.sentencePiece) return { ...tokenizer, config: tokenizerConfig };
+        throw new QloraError({
+          what: 'holds no tokenizer',
+          where: path,
+          fix: 'name the folder of a checkpoint, or export it again with its tokenizer',
+        });
       },
-      generation: async () => (isObject(generation) ? generation : undefined),
+      generation: async () => generationConfig,
       close: () => bytes.close(),
     };
   } catch (error) {

@@ -2,7 +2,7 @@
 // has a name, because a function cannot be sent to a thread; workers look it up in `TASKS`.
 import { encodeTask } from '@qlora/gguf-writer';
 import { type AdapterConfig, adapterMethods, type LinearInfo, type RowRange } from '@qlora/peft';
-import { type EncodedPart, encodePart, type PartOptions } from '@qlora/quant-strategies';
+import { encodePartTask } from '@qlora/quant-strategies';
 import {
   cast,
   type DType,
@@ -33,11 +33,8 @@ export const castTask: Task<{ values: Tensor; dtype: DType; place: RangePlace },
   },
 };
 
-/** A part of a tensor with any strategy: `encode` of `quantizeInParts`, as a task. */
-export const encodePartTask: Task<{ part: Tensor; options: PartOptions }, EncodedPart> = {
-  name: 'encode-part',
-  run: ({ part, options }) => encodePart(part, options),
-};
+// Quantizing a part is a task of the package that does it.
+export { encodePartTask };
 
 /** What an adapter has for one layer. */
 export interface LayerChange {

@@ -1,8 +1,10 @@
 // A weight that a checkpoint holds as [in, out] (the Conv1D of GPT-2 and its kin), seen as [out, in]. It is read whole: these
 // models are small.
 import {
+  flatRange,
   type HostArray,
   QloraError,
+  readRange,
   type Tensor,
   type TensorInfo,
   type TensorSource,
@@ -24,13 +26,21 @@ export function transposedInfo({ name, dtype, shape }: TensorInfo): TensorInfo {
   return { name, dtype, shape: [...shape].reverse() };
 }
 
-/** The source with one tensor transposed. */
+/** The source with one tensor transposed, which is read whole for each range of it. */
 export function transposedSource(source: TensorSource, name: string): TensorSource {
   return {
     label: source.label,
     metadata: source.metadata,
     tensors: source.tensors.map((info) => (info.name === name ? transposedInfo(info) : info)),
     read: async (key) => (key === name ? transpose(await source.read(key)) : source.read(key)),
+    ...(source.readRange
+      ? {
+          readRange: async (key: string, start: number, count: number) =>
+            key === name
+              ? flatRange(transpose(await source.read(key)), start, count)
+              : readRange(source, key, start, count),
+        }
+      : {}),
     close: () => source.close(),
   };
 }

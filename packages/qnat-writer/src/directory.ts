@@ -11,6 +11,7 @@ import {
   type Shape,
   type TensorInfo,
 } from '@qlora/tensor';
+import { scanJson } from './json-scan';
 import {
   LIMITS,
   NESTED_BLOCK_SIZE,
@@ -106,6 +107,7 @@ function parseJson(raw: Uint8Array, refuse: Refuse): unknown {
   } catch {
     return refuse('directory-text', 'the directory is no UTF-8');
   }
+  scanJson(raw, refuse);
   try {
     json = JSON.parse(text);
   } catch {
@@ -113,13 +115,6 @@ function parseJson(raw: Uint8Array, refuse: Refuse): unknown {
   }
   const twice = duplicateKey(text);
   if (twice !== undefined) return refuse('duplicate-key', `an object has the key ${show(twice)} twice`);
-  // Level by level, because a recursion would follow a hostile file to the end of the stack.
-  let level: unknown[] = [json];
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > LIMITS.directoryDepth)
-      return refuse('directory-depth', `is nested deeper than ${LIMITS.directoryDepth} levels`);
-    level = level.flatMap((value) => (typeof value === 'object' && value ? Object.values(value) : []));
-  }
   return json;
 }
 
@@ -163,17 +158,19 @@ function parseEntry(value: unknown, refuse: Refuse): Entry {
   };
 }
 
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+/** A whole number from 0 on; −0 is written with a sign, and no whole number to other parsers. */
+const isCount = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0);
 
 function parseName(name: unknown, refuse: Refuse): string {
   if (typeof name !== 'string') return refuse('name', `a tensor's name is ${show(name)}`);
   const bytes = new TextEncoder().encode(name).length;
-  if (bytes === 0 || bytes > LIMITS.nameBytes || /\p{Surrogate}/u.test(name)) {
+  if (bytes === 0 || bytes > LIMITS.nameBytes) {
     return refuse(
       'name',
       `a tensor's name has ${bytes} bytes`,
       name,
-      `1 to ${LIMITS.nameBytes} bytes of well-formed UTF-8 are needed`,
+      `1 to ${LIMITS.nameBytes} bytes of UTF-8 are needed`,
     );
   }
   return name;

@@ -1,7 +1,8 @@
-// A whole model to QNAT: the loop from a source to a sink.
+// A whole model to QNAT: from a source to a sink, range by range.
 import { isQuantizedSource, type QuantizedInfo, type QuantizedSource } from '@qlora/quant-strategies';
-import type { ByteSink, TensorInfo, TensorSource } from '@qlora/tensor';
+import { type ByteSink, type RunTask, runItems, type TensorInfo, type TensorSource } from '@qlora/tensor';
 import type { JsonObject } from './directory';
+import { type ExportItem, exportItem } from './items';
 import type { QnatPlan } from './layout';
 import { qnatSink } from './writer';
 
@@ -9,13 +10,31 @@ import { qnatSink } from './writer';
 export interface NativeOptions {
   /** Free JSON for the directory. */
   readonly metadata?: JsonObject;
-  /** Called after each tensor. */
+  /** How values are quantized: here, or on other threads. Default: here. */
+  readonly run?: RunTask | undefined;
+  /** Ranges of values that are in memory at a time. Default 3. */
+  readonly slots?: number | undefined;
+  /** Called after each tensor; `index` is the number of tensors that were complete before. */
   readonly onTensor?: (info: TensorInfo, index: number, total: number) => void;
+  /** Called as the work goes on: bytes that were read, and tensors that are complete. */
+  readonly onProgress?: (progress: NativeProgress) => void;
+}
+
+/** How far an export is. */
+export interface NativeProgress {
+  readonly bytes: number;
+  readonly totalBytes: number;
+  readonly tensors: number;
+  readonly totalTensors: number;
 }
 
 /**
- * Writes a whole source as QNAT: its quantized tensors in 4 bits, the others as they are. One tensor is in memory at a
- * time; on an error nothing is left under the final name.
+ * Writes a whole source as QNAT: its quantized tensors in 4 bits, the others as they are. On an error nothing is left under
+ * the final name.
+ *
+ * Some millions of values are in memory at a time, whatever the size of the tensors, if the source can be read in ranges:
+ * dense tensors, and those that `quantizingSource` quantizes, of which one f32 a block is kept besides with double
+ * quantization. Tensors that a source holds in 4 bits already are read whole, one at a time, in 4 bits.
  *
  * @throws QloraError as the source and {@link qnatSink} do.
  * @example
@@ -27,6 +46,7 @@ export async function exportNative(
   bytes: ByteSink,
   options: NativeOptions = {},
 ): Promise<void> {
+  const { metadata, run, slots, onTensor, onProgress } = options;
   const quantized: ReadonlyMap<string, QuantizedInfo> = isQuantizedSource(source)
     ? source.quantized
     : new Map();
@@ -35,15 +55,24 @@ export async function exportNative(
     return found ? { ...info, quantized: found } : info;
   });
   try {
-    const sink = await qnatSink(bytes, plans, options.metadata);
-    for (const [index, info] of source.tensors.entries()) {
-      const read =
-        isQuantizedSource(source) && quantized.has(info.name)
-          ? source.readQuantized(info.name)
-          : source.read(info.name);
-      await sink.write(info.name, await read);
-      options.onTensor?.(info, index, plans.length);
-    }
+    const sink = await qnatSink(bytes, plans, metadata);
+    let complete = 0;
+    const items = plans.map((plan, i): ExportItem => {
+      const item = exportItem(source, plan);
+      return {
+        ...item,
+        async finish(to) {
+          await item.finish?.(to);
+          onTensor?.(source.tensors[i] as TensorInfo, complete++, plans.length);
+        },
+      };
+    });
+    const totalBytes = items.reduce((sum, item) => sum + item.bytes, 0);
+    await runItems(items, {
+      ...{ sink, run, slots },
+      onProgress: ({ bytes: done, items: tensors }) =>
+        onProgress?.({ bytes: done, totalBytes, tensors, totalTensors: items.length }),
+    });
     await sink.finish();
   } catch (error) {
     await bytes.abort();

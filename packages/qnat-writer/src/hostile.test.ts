@@ -1,58 +1,17 @@
 // Files that lie. Each rule of the reader has a file that breaks it and nothing else: checksums are made right again
 // after the change, as someone who means harm would.
-import { bytesSource } from '@qlora/tensor';
+import { bytesSource, QloraError } from '@qlora/tensor';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { crc32 } from './header';
+import { LIMITS } from './layout';
 import { openQnat } from './reader';
 import { fileOf, readAll, ruleOf, rulesIn, threeTensors } from './testing';
-
-type Json = { metadata: unknown; tensors: Record<string, unknown>[] };
-
-/** What is done to a file before its checksums are made right again. */
-interface Change {
-  /** Changes the parsed directory. */
-  readonly directory?: (json: Json) => void;
-  /** Changes the directory's text. */
-  readonly text?: (text: string) => string;
-  /** Changes the directory's bytes. */
-  readonly raw?: (bytes: Uint8Array) => void;
-  /** Changes the bytes behind the directory, padding included. */
-  readonly data?: (bytes: Uint8Array) => Uint8Array | undefined;
-  /** Changes the header. */
-  readonly header?: (view: DataView) => void;
-}
+import { type Change, forge as forgeFile, type Json } from './testing/forge';
 
 const intact = await fileOf(threeTensors(), { name: 'test' });
 
-function forge({ directory, text, raw, data, header }: Change): Uint8Array {
-  const old = new DataView(intact.buffer);
-  const oldSize = Number(old.getBigUint64(24, true));
-  const json = JSON.parse(new TextDecoder().decode(intact.subarray(64, 64 + oldSize))) as Json;
-  directory?.(json);
-  const written = JSON.stringify(json);
-  const bytes = new TextEncoder().encode(text?.(written) ?? written);
-  raw?.(bytes);
-  const dataStart = Math.ceil((64 + bytes.length) / 64) * 64;
-  const tail = new Uint8Array(
-    dataStart - 64 - bytes.length + intact.length - Number(old.getBigUint64(32, true)),
-  );
-  tail.set(intact.subarray(Number(old.getBigUint64(32, true))), dataStart - 64 - bytes.length);
-  const changed = data?.(tail) ?? tail;
-  const file = new Uint8Array(64 + bytes.length + changed.length);
-  file.set(intact.subarray(0, 64));
-  file.set(bytes, 64);
-  file.set(changed, 64 + bytes.length);
-  const view = new DataView(file.buffer);
-  view.setBigUint64(24, BigInt(bytes.length), true);
-  view.setBigUint64(32, BigInt(dataStart), true);
-  view.setBigUint64(40, BigInt(file.length - dataStart), true);
-  view.setUint32(52, crc32(bytes), true);
-  header?.(view);
-  view.setUint32(60, crc32(file.subarray(0, 60)), true);
-  return file;
-}
-
+const forge = (change: Change) => forgeFile(intact, change);
 const u32 = (at: number, value: number): Change => ({ header: (view) => view.setUint32(at, value, true) });
 const u64 = (at: number, value: bigint): Change => ({ header: (view) => view.setBigUint64(at, value, true) });
 const text = (from: string | RegExp, to: string): Change => ({ text: (all) => all.replace(from, to) });
@@ -94,6 +53,13 @@ const cases: [rule: string, what: string, change: Change][] = [
   ['directory-text', 'a directory that is no UTF-8', { raw: (bytes) => bytes.fill(0xff, 20, 21) }],
   ['directory-text', 'a directory that is no JSON', text('}', '')],
   ['directory-text', 'a byte order mark', text('{', '\ufeff{')],
+  ['directory-text', 'half a surrogate pair', field(0, 'name', '\udc00')],
+  ['directory-text', 'half a surrogate pair, the other half elsewhere', text('"test"', '"\\ud83d \\ude00"')],
+  ['directory-text', 'half a surrogate pair at the end', text('"test"', '"\\ud83d"')],
+  ['directory-text', 'an escape that is cut off', { text: (all) => `${all.slice(0, -1)}"\\ud8` }],
+  ['directory-text', 'a number that is infinite', text('"test"', '-1e999')],
+  ['directory-text', 'a number that is infinite by its digits', text('"test"', '9'.repeat(400))],
+  ['directory-text', 'a number without end', text('"test"', '1'.repeat(1_000_000))],
   ['directory', 'a directory that is a list', text(/^.*$/, '[]')],
   ['directory', 'a directory that is null', text(/^.*$/, 'null')],
   ['directory', 'no metadata', { text: (all) => all.replace('"metadata"', '"meta"') }],
@@ -106,6 +72,29 @@ const cases: [rule: string, what: string, change: Change][] = [
   ['directory', 'a third part', text('{', '{"extra":1,')],
   ['directory-depth', 'nesting beyond the limit', text('"test"', deep(100))],
   ['directory-depth', 'nesting to the end of the stack', text('"test"', deep(200_000))],
+  ['directory-depth', 'objects in objects', text('"test"', `${'{"a":'.repeat(100)}1${'}'.repeat(100)}`)],
+  ['directory-depth', 'brackets that are never closed', text('"test"', '['.repeat(200_000))],
+  [
+    'directory-values',
+    'more values than the limit',
+    text('"test"', `[${'0,'.repeat(LIMITS.directoryValues)}0]`),
+  ],
+  [
+    'directory-values',
+    'more objects than the limit',
+    text('"test"', `[${'{},'.repeat(LIMITS.directoryValues / 2)}{}]`),
+  ],
+  [
+    'duplicate-key',
+    'a key twice under different spellings',
+    text('"name":"test"', '"name":1,"n\\u0061me":2'),
+  ],
+  ['duplicate-key', 'a key twice, deep in the metadata', text('"test"', '[[{"a":{"b":1,"c":[],"b":2}}]]')],
+  [
+    'directory-values',
+    'an object of more keys than the limit',
+    text('"test"', `{${'"":0,'.repeat(LIMITS.objectKeys)}"":0}`),
+  ],
   ['duplicate-key', 'a field twice', text('"dtype":"f32"', '"dtype":"f32","dtype":"i32"')],
   [
     'entry',
@@ -117,13 +106,14 @@ const cases: [rule: string, what: string, change: Change][] = [
   ['name', 'a name that is a number', field(0, 'name', 7)],
   ['name', 'an empty name', field(0, 'name', '')],
   ['name', 'a name beyond the limit', field(0, 'name', 'x'.repeat(1025))],
-  ['name', 'half a surrogate pair', field(0, 'name', '\udc00')],
   ['duplicate-name', 'two tensors of one name', field(1, 'name', 'norm')],
   ['dtype', 'a type that is not known', field(0, 'dtype', 'f8')],
   ['dtype', 'a type that every object has', field(0, 'dtype', 'constructor')],
   ['shape', 'a shape that is a number', field(0, 'shape', 3)],
   ['shape', 'a negative length', field(0, 'shape', [-3, -1])],
   ['shape', 'half a length', field(0, 'shape', [1.5, 2])],
+  ['shape', 'a length of -0', text('"shape":[3]', '"shape":[-0]')],
+  ['offset', 'an offset of -0', text('"offset":0', '"offset":-0')],
   ['shape', 'a length as text', field(0, 'shape', ['3'])],
   ['shape', 'a length beyond 2^53', field(0, 'shape', [2 ** 60])],
   ['shape', 'more axes than the limit', field(0, 'shape', new Array(17).fill(1))],
@@ -268,8 +258,56 @@ describe('a forged file is refused by rule', () => {
   it('and every rule that the sources name has a case', () => {
     const apart = ['header-checksum', 'truncated', 'directory-size'];
     expect([...new Set([...cases.map(([rule]) => rule), ...apart])].sort()).toEqual(
-      rulesIn('reader', 'header', 'directory'),
+      rulesIn('reader', 'header', 'directory', 'json-scan'),
     );
+  });
+});
+
+describe('a directory that is made to cost', () => {
+  const opened = (change: Change) => ruleOf(() => openQnat(bytesSource(forge(change))));
+
+  it('is refused before anything is built of it, if it nests too deep or holds too much', async () => {
+    const parse = vi.spyOn(JSON, 'parse');
+    try {
+      for (const filler of ['['.repeat(65), `[${'[],'.repeat(LIMITS.directoryValues / 2)}[]]`]) {
+        const file = forge(text('"test"', filler));
+        parse.mockClear();
+        expect(await ruleOf(() => openQnat(bytesSource(file)))).toMatch(/^qnat\/directory-(depth|values)$/);
+        expect(parse).not.toHaveBeenCalled();
+      }
+    } finally {
+      parse.mockRestore();
+    }
+  });
+
+  it('is taken at the limit of depth', async () => {
+    // Two brackets are open around the place.
+    expect(await opened(text('"test"', deep(62)))).toBe('accepted');
+    expect(await opened(text('"test"', deep(63)))).toBe('qnat/directory-depth');
+  });
+
+  it('is taken with many keys, long texts and large numbers, as long as they are honest', async () => {
+    const keys = Array.from({ length: 100_000 }, (_, i) => `"k${i}":${i}`).join(',');
+    expect(await opened(text('"test"', `{${keys}}`))).toBe('accepted');
+    expect(await opened(text('"test"', JSON.stringify('\\"[{,'.repeat(200_000))))).toBe('accepted');
+    expect(await opened(text('"test"', `[1e308,-1e308,1e-999,${'0'.padStart(300, '9')}]`))).toBe('accepted');
+    expect(await opened(text('"test"', '"\\ud83d\\ude00 \\u00e4"'))).toBe('accepted');
+  });
+
+  it('gives messages that are short', async () => {
+    const long = 'x'.repeat(100_000);
+    for (const change of [
+      field(0, 'dtype', long),
+      field(0, 'shape', Array(1000).fill(-1)),
+      field(0, long, 1),
+      field(1, 'scheme', long),
+      text('"test"', `{"${long}":1,"${long}":2}`),
+      field(0, 'name', long),
+    ]) {
+      const error = await openQnat(bytesSource(forge(change))).catch((caught: unknown) => caught);
+      expect(error).toBeInstanceOf(QloraError);
+      expect((error as QloraError).message.length).toBeLessThan(600);
+    }
   });
 });
 

@@ -10,6 +10,8 @@ export {
   QNAT_STRATEGIES,
   QNAT_VERSION,
   type QnatPlan,
+  type Section as QnatSection,
 } from './layout';
+export * from './model-files';
 export { openQnat } from './reader';
 export { type QnatSink, qnatSink } from './writer';

@@ -24,10 +24,22 @@ export const NESTED_MAP = 'dynamic8';
 
 /** What a file may have at most. */
 export const LIMITS = {
-  directoryBytes: 256 * 1024 * 1024,
+  /** Four times the largest tokenizer.json in use (33 MB), or as many tensors as there may be with long names. */
+  directoryBytes: 128 * 1024 * 1024,
   /** Depth of objects and lists in the directory. */
   directoryDepth: 64,
-  tensors: 1 << 20,
+  /**
+   * Commas and opening brackets in the directory, which its values cannot be more than. The largest tokenizers have 2 million
+   * (vocabulary, and merges as pairs), an entry about 20. At this limit the worst text, all keys of one object, takes about
+   * a gigabyte.
+   */
+  directoryValues: 1 << 22,
+  /** Keys of one object: those of JavaScript get slow beyond. The largest vocabularies have 262,000. */
+  objectKeys: 1 << 20,
+  /** Characters of a number. */
+  numberBytes: 1024,
+  /** The largest models, which have tensors by expert, have 91,000. */
+  tensors: 1 << 17,
   nameBytes: 1024,
   rank: 16,
   blockSize: 2 ** 32 - 1,

@@ -9,12 +9,13 @@
 // - Version 1 does not say whether a tensor has zero points or double-quantized scales. The size of its data does: with b
 //   blocks they add 4·b and b + 4 bytes, and no two sums of these are equal.
 // - Version 1 keeps plain scales beside the double-quantized ones; the crate decodes with the latter, so we do too.
-import { dequantizeToTensor, type QuantizedInfo } from '@qlora/quant-strategies';
-import { type ByteSource, findTensor } from '@qlora/tensor';
+import { dequantizeToTensor, type QuantizedInfo, type QuantizedTensor } from '@qlora/quant-strategies';
+import { type ByteSource, checkElements, findTensor, tensor } from '@qlora/tensor';
 import { Cursor } from './cursor';
 import type { QnatFile } from './file';
 import { LIMITS } from './layout';
 import { type Payload, payloadSizes, quantizedOf } from './qlora-rs-payload';
+import { decodeRange, sectionsInMemory } from './range';
 import { type Refuse, refuser, show } from './refuse';
 
 const TENSOR_COUNT_AT = 20;
@@ -153,6 +154,18 @@ function file(
   payloads: ReadonlyMap<string, Payload>,
   json: Readonly<Record<string, string>>,
 ): QnatFile {
+  // Ranges are taken from a tensor's codes, which are kept until another one is asked for.
+  let last: { readonly name: string; readonly tensor: Promise<QuantizedTensor> } | undefined;
+  const kept = (name: string): Promise<QuantizedTensor> => {
+    if (last?.name === name) return last.tensor;
+    const entry = { name, tensor: result.readQuantized(name) };
+    last = entry;
+    // What failed once is tried again.
+    entry.tensor.catch(() => {
+      if (last === entry) last = undefined;
+    });
+    return entry.tensor;
+  };
   const result: QnatFile = {
     version,
     dialect: 'qlora-rs',
@@ -166,6 +179,14 @@ function file(
       return quantizedOf(payload, infoOf(payload), await bytes.read(payload.start, payload.size));
     },
     read: async (name) => dequantizeToTensor(await result.readQuantized(name), 'f32'),
+    async readRange(name, start, count) {
+      const info = findTensor(result, name);
+      checkElements(info, start, count, bytes.label);
+      const quantized = await kept(name);
+      const sections = sectionsInMemory(quantized);
+      const values = await decodeRange({ ...quantized, doubleQuant: false }, start, count, sections);
+      return tensor('f32', [count], values);
+    },
     close: () => bytes.close(),
   };
   return result;

@@ -1,9 +1,17 @@
 // Reading QNAT: version 2 as SPEC.md has it, and the files of qlora-rs (see qlora-rs.ts). Header, directory and sizes are
-// checked when a file is opened, each tensor's checksum when it is read. Nothing is allocated on the word of the file
+// checked when a file is opened, each tensor's checksum before the first value of it is handed out. Nothing is allocated on the word of the file
 // before that word is known to fit into it.
 import { createDynamicMap } from '@qlora/double-quant';
 import { dequantizeToTensor, type QuantizedInfo, type QuantizedTensor } from '@qlora/quant-strategies';
-import { type ByteSource, findTensor, QloraError, viewAs } from '@qlora/tensor';
+import {
+  type ByteSource,
+  checkElements,
+  elementSize,
+  findTensor,
+  QloraError,
+  tensor,
+  viewAs,
+} from '@qlora/tensor';
 import { type Directory, type Entry, parseDirectory } from './directory';
 import type { QnatFile } from './file';
 import { crc32, decodeHeader } from './header';
@@ -17,6 +25,7 @@ import {
   type Section,
 } from './layout';
 import { openQloraRs } from './qlora-rs';
+import { decodeRange } from './range';
 import { type Refuse, refuser } from './refuse';
 
 /**
@@ -75,7 +84,11 @@ function checkAgainstHeader(
   if (flags !== header.flags) refuse('flags', `flags are ${header.flags}, the tensors make ${flags}`);
 }
 
-type ReadSection = (section: Section) => Uint8Array;
+/** The sections of a tensor that is in memory whole. */
+type Sections = (section: Section) => Uint8Array;
+
+/** Bytes of a tensor that are read at a time to compute its checksum. */
+const PIECE_BYTES = 4 * 1024 * 1024;
 
 function source(
   bytes: ByteSource,
@@ -84,23 +97,28 @@ function source(
   refuse: Refuse,
 ): QnatFile {
   const entryOf = (name: string): Entry => entries.get(name) ?? (findTensor(file, name) as never);
-  const readSections = async (name: string): Promise<ReadSection> => {
-    const { offset, size, crc32: expected, sections } = entryOf(name);
-    const block = await bytes.read(dataStart + offset, size);
-    if (crc32(block) !== expected)
-      return refuse('checksum', 'its data is damaged', name, 'fetch the file again');
-    let end = 0;
-    for (const [start, length] of sections.values()) {
-      if (block.subarray(end, start).some((byte) => byte !== 0))
-        return refuse('padding', `the bytes before ${start} are not zero`, name);
-      end = start + length;
-    }
-    if (block.subarray(end).some((byte) => byte !== 0))
-      return refuse('padding', `the bytes after ${end} are not zero`, name);
+  const readSections = async (name: string): Promise<Sections> => {
+    const entry = entryOf(name);
+    const block = await bytes.read(dataStart + entry.offset, entry.size);
+    const check = checker(name, entry, refuse);
+    check.take(block);
+    check.finish();
+    checked.set(name, Promise.resolve());
     return (section) => {
-      const [start, length] = sections.get(section) ?? [0, 0];
+      const [start, length] = entry.sections.get(section) ?? [0, 0];
       return block.subarray(start, start + length);
     };
+  };
+  /** Tensors whose checksum is right, or is being computed. */
+  const checked = new Map<string, Promise<void>>();
+  const check = (name: string, entry: Entry): Promise<void> => {
+    const begun = checked.get(name);
+    if (begun) return begun;
+    const done = checkInPieces(bytes, dataStart, name, entry, refuse);
+    checked.set(name, done);
+    // What failed once is tried again.
+    done.catch(() => checked.delete(name));
+    return done;
   };
   const file: QnatFile = {
     version: 2,
@@ -127,12 +145,68 @@ function source(
       const section = await readSections(name);
       return { dtype: info.dtype, shape: info.shape, data: viewAs(info.dtype, section('values')) };
     },
+    async readRange(name, start, count) {
+      const entry = entryOf(name);
+      const { info, quantized, offset, sections } = entry;
+      checkElements(info, start, count, bytes.label);
+      await check(name, entry);
+      const read = (section: Section, at: number, length: number) => {
+        const [begin = 0] = sections.get(section) ?? [];
+        return bytes.read(dataStart + offset + begin + at, length);
+      };
+      if (quantized) return tensor('f32', [count], await decodeRange(quantized, start, count, read));
+      const size = elementSize(info.dtype);
+      const data = viewAs(info.dtype, await read('values', start * size, count * size));
+      return { dtype: info.dtype, shape: [count], data };
+    },
     close: () => bytes.close(),
   };
   return file;
 }
 
-function assemble(info: QuantizedInfo, section: ReadSection): QuantizedTensor {
+/** Checks a tensor's bytes, which come in order: the checksum, and that padding is zero. */
+function checker(name: string, { size, crc32: expected, sections }: Entry, refuse: Refuse) {
+  const gaps: [start: number, end: number][] = [];
+  let end = 0;
+  for (const [start, length] of sections.values()) {
+    gaps.push([end, start]);
+    end = start + length;
+  }
+  gaps.push([end, size]);
+  let at = 0;
+  let checksum = 0;
+  let dirty: number | undefined;
+  return {
+    take(piece: Uint8Array) {
+      checksum = crc32(piece, checksum);
+      for (const [start, stop] of gaps) {
+        const from = Math.max(0, start - at);
+        const found = piece.subarray(from, Math.max(from, stop - at)).findIndex((byte) => byte !== 0);
+        if (found >= 0) dirty ??= at + from + found;
+      }
+      at += piece.length;
+    },
+    finish() {
+      if (checksum !== expected) refuse('checksum', 'its data is damaged', name, 'fetch the file again');
+      if (dirty !== undefined) refuse('padding', `byte ${dirty} is between sections and not zero`, name);
+    },
+  };
+}
+
+async function checkInPieces(
+  bytes: ByteSource,
+  dataStart: number,
+  name: string,
+  entry: Entry,
+  refuse: Refuse,
+): Promise<void> {
+  const check = checker(name, entry, refuse);
+  for (let at = 0; at < entry.size; at += PIECE_BYTES)
+    check.take(await bytes.read(dataStart + entry.offset + at, Math.min(PIECE_BYTES, entry.size - at)));
+  check.finish();
+}
+
+function assemble(info: QuantizedInfo, section: Sections): QuantizedTensor {
   const { doubleQuant, ...common } = info;
   return {
     ...common,

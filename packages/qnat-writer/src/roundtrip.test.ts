@@ -25,25 +25,11 @@ import { describe, expect, it } from 'vitest';
 import { exportNative } from './export';
 import { ALIGNMENT, QNAT_STRATEGIES } from './layout';
 import { openQnat } from './reader';
-import { bits, fileOf, planOf, readAll, someTensor } from './testing';
+import { bits, fileOf, partsOf, planOf, readAll, someTensor } from './testing';
 import { qnatSink } from './writer';
 
 const roundTrip = async (name: string, value: Tensor | QuantizedTensor) =>
   openQnat(bytesSource(await fileOf({ [name]: value })));
-
-/** Everything that a quantized tensor holds, as bit patterns. */
-function partsOf({ codes, scales, zeroPoints, ...rest }: QuantizedTensor) {
-  const packed =
-    scales.kind === 'plain'
-      ? bits(scales.values)
-      : {
-          ...scales.quantized,
-          codes: [...scales.quantized.codes],
-          nestedAbsmax: bits(scales.quantized.nestedAbsmax),
-          map: bits(scales.quantized.map),
-        };
-  return { ...rest, codes: [...codes], packed, zeroPoints: zeroPoints && bits(zeroPoints) };
-}
 
 describe('quantized tensors come back as they were', () => {
   it('for every strategy that there is', () => {

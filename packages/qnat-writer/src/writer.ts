@@ -1,9 +1,10 @@
 // Writing QNAT version 2. The directory stands before the data, because all of it but the checksums is known from the
 // plans: a reader then finds everything with its first read, on a disk or over a network. Tensors go to their places as
-// they come; header and directory are written last, so an unfinished file begins with zeros and is never taken for one.
+// they come, whole or in parts; header and directory are written last, so an unfinished file begins with zeros and is never taken for one.
 import { createDynamicMap } from '@qlora/double-quant';
 import type { QuantizedTensor } from '@qlora/quant-strategies';
-import { type ByteSink, bytesOf, QloraError, type Tensor } from '@qlora/tensor';
+import { type ByteSink, bytesOf, elementSize, QloraError, type Tensor } from '@qlora/tensor';
+import { CrcParts, crc32Combine } from './crc-parts';
 import { describe, type JsonObject, parseDirectory } from './directory';
 import { crc32, encodeHeader } from './header';
 import {
@@ -27,6 +28,19 @@ export interface QnatSink {
    * @throws QloraError if it was not announced, not like this, or is there already.
    */
   write(name: string, tensor: Tensor | QuantizedTensor): Promise<void>;
+  /**
+   * A part of a dense tensor: values from `start` on, in row-major order. Parts may come in any order; the tensor is
+   * written when they add up to it.
+   * @throws QloraError for another type than was announced, and for values that lie outside or came before.
+   */
+  writeRange(name: string, start: number, values: Tensor): Promise<void>;
+  /**
+   * Bytes of a section of a tensor, as SPEC.md has it, from byte `at` of that section on: for quantized tensors that are
+   * made part by part. In any order, each byte once. What they mean is not looked at; scales in 8 bits must be those of
+   * bitsandbytes' map in blocks of 256.
+   * @throws QloraError for a section that the tensor has not, and for bytes that lie outside or came before.
+   */
+  writeSection(name: string, section: Section, at: number, content: Uint8Array): Promise<void>;
   /** Completes the file. @throws QloraError if an announced tensor was not written. */
   finish(): Promise<void>;
   /** Drops what was written. Harmless after `finish`. */
@@ -70,33 +84,53 @@ export async function qnatSink(
     });
   }
   const dataStart = align(HEADER_BYTES + draft.length);
-  const placeOf = new Map(places.map((entry) => [entry.plan.name, entry]));
-  const started = new Set<string>();
+  const states = new Map(places.map(({ plan, start }) => [plan.name, stateOf(plan, dataStart + start)]));
+  const announced = (name: string): State => {
+    const state = states.get(name);
+    if (state) return state;
+    throw new QloraError({ what: 'was not announced', where: [label, name] });
+  };
+  const put = async (state: State, section: Section, at: number, content: Uint8Array) => {
+    const { name } = state.plan;
+    const place = state.sections.get(section);
+    if (!place) throw new QloraError({ what: `has no section "${section}"`, where: [label, name] });
+    if (!place.parts.add(at, content)) {
+      throw new QloraError({
+        what: `${content.length} bytes came for byte ${at} of ${section}, which has ${place.parts.length}, ${place.parts.count} of them written`,
+        where: [label, name],
+        fix: 'write each byte once',
+      });
+    }
+    state.touched = true;
+    // Known before the write, since other parts may come while it goes on.
+    const checksum = checksumOf(state);
+    if (checksum !== undefined) checksums.set(name, checksum);
+    if (content.length > 0) await bytes.write(state.start + place.offset + at, content);
+    if (checksum !== undefined) await writePadding(bytes, state);
+  };
 
   return {
     async write(name, tensor) {
-      const entry = placeOf.get(name);
-      if (!entry || started.has(name)) {
+      const state = announced(name);
+      if (state.touched) throw new QloraError({ what: 'is written twice', where: [label, name] });
+      const sections = sectionsOf(tensor);
+      checkAnnounced(label, state.plan, tensor, sections);
+      state.touched = true;
+      for (const [section, content] of sections) await put(state, section, 0, content);
+    },
+    async writeRange(name, start, values) {
+      const state = announced(name);
+      const { quantized, dtype } = state.plan;
+      if (quantized || values.dtype !== dtype) {
         throw new QloraError({
-          what: entry ? 'is written twice' : 'was not announced',
+          what: `${values.dtype} values came, ${quantized ? 'a quantized tensor' : dtype} was announced`,
           where: [label, name],
         });
       }
-      const sections = sectionsOf(tensor);
-      checkAnnounced(label, entry.plan, tensor, sections);
-      started.add(name);
-      let checksum = 0;
-      let end = 0;
-      const put = async (content: Uint8Array) => {
-        checksum = crc32(content, checksum);
-        await bytes.write(dataStart + entry.start + end, content);
-        end += content.length;
-      };
-      for (const content of sections.values()) {
-        await put(content);
-        await put(new Uint8Array(align(end) - end));
-      }
-      checksums.set(name, checksum);
+      await put(state, 'values', start * elementSize(dtype), bytesOf(values.data));
+    },
+    async writeSection(name, section, at, content) {
+      await put(announced(name), section, at, content);
     },
     async finish() {
       const missing = plans.filter(({ name }) => !checksums.has(name));
@@ -123,6 +157,47 @@ export async function qnatSink(
     },
     abort: () => bytes.abort(),
   };
+}
+
+/** A tensor on its way into the file. */
+interface State {
+  readonly plan: QnatPlan;
+  /** Position in the file. */
+  readonly start: number;
+  readonly sections: ReadonlyMap<Section, { readonly offset: number; readonly parts: CrcParts }>;
+  /** Whether anything came. */
+  touched: boolean;
+}
+
+function stateOf(plan: QnatPlan, start: number): State {
+  const sizes = sectionSizes(plan);
+  const { offsets } = sectionOffsets(sizes);
+  const sections = new Map(
+    [...sizes].map(([section, length]) => [
+      section,
+      { offset: offsets.get(section) ?? 0, parts: new CrcParts(length) },
+    ]),
+  );
+  return { plan, start, sections, touched: false };
+}
+
+const paddingOf = (parts: CrcParts) => new Uint8Array(align(parts.length) - parts.length);
+
+/** The checksum of a tensor with its padding, or undefined as long as something is missing. */
+function checksumOf({ sections }: State): number | undefined {
+  let checksum = 0;
+  for (const { parts } of sections.values()) {
+    if (parts.crc32 === undefined) return undefined;
+    checksum = crc32(paddingOf(parts), crc32Combine(checksum, parts.crc32, parts.length));
+  }
+  return checksum;
+}
+
+async function writePadding(bytes: ByteSink, { sections, start }: State): Promise<void> {
+  for (const { offset, parts } of sections.values()) {
+    const padding = paddingOf(parts);
+    if (padding.length > 0) await bytes.write(start + offset + parts.length, padding);
+  }
 }
 
 /** Where each tensor begins, relative to the first. */

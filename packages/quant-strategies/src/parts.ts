@@ -1,6 +1,14 @@
 // Tensors part by part: quantized with no more of the source in memory than a few parts, cut where their strategy says that
 // they can be (`unit`), and decoded the same way. What comes out is what quantizeTensor and dequantizeTensor give.
-import { elementCount, QloraError, type Shape, type Tensor, type TensorInfo, zeros } from '@qlora/tensor';
+import {
+  elementCount,
+  QloraError,
+  type Shape,
+  type Task,
+  type Tensor,
+  type TensorInfo,
+  zeros,
+} from '@qlora/tensor';
 import { packScales, scalesOf } from './blocks';
 import type { Codec, QuantizedTensor, QuantStrategy, StrategyOptions } from './contract';
 import { partShape } from './part-shape';
@@ -41,6 +49,12 @@ export function encodePart(part: Tensor, options: PartOptions): EncodedPart {
   const { codes, scales, zeroPoints } = quantizeTensor(part, { ...options, doubleQuant: false });
   return { codes, scales: scalesOf({ scales }), ...(zeroPoints ? { zeroPoints } : {}) };
 }
+
+/** {@link encodePart} as a task. */
+export const encodePartTask: Task<{ part: Tensor; options: PartOptions }, EncodedPart> = {
+  name: 'encode-part',
+  run: ({ part, options }) => encodePart(part, options),
+};
 
 /**
  * Quantizes a tensor with no more in memory than `concurrency` parts of it and the result. The bytes are those of

@@ -37,6 +37,12 @@ export interface QuantizedSource extends TensorSource {
   readonly quantized: ReadonlyMap<string, QuantizedInfo>;
   /** @throws QloraError if that tensor is not quantized. */
   readQuantized(name: string): Promise<QuantizedTensor>;
+  /**
+   * The dense source that the quantized tensors are made from as they are read, and how. Who writes tensors part by part
+   * quantizes these values itself (`encodePart`) instead of having a whole tensor made. Left out by sources that hold
+   * tensors in 4 bits.
+   */
+  readonly origin?: { readonly source: TensorSource; readonly config: QuantizationConfig };
 }
 
 /** True for a source that has quantized tensors to offer. */
@@ -100,6 +106,7 @@ export function quantizingSource(
     metadata: source.metadata,
     tensors: source.tensors.map((info) => (quantized.has(info.name) ? { ...info, dtype: 'f32' } : info)),
     quantized,
+    origin: { source, config: { scheme, strategy, blockSize, doubleQuant } },
     async readQuantized(name) {
       const info = infos.get(name);
       if (!info || !quantized.has(name))

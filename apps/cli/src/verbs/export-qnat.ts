@@ -1,11 +1,14 @@
-// qlora export qnat: a model in one file of the native format.
-import { encodePartTask } from '@qlora/convert';
-import { taskPool } from '@qlora/convert/node';
-import { quantizedWeights } from '@qlora/models';
-import { openCheckpoint } from '@qlora/models/node';
-import { exportNative } from '@qlora/qnat-writer';
-import type { QuantizationConfig } from '@qlora/quant-strategies';
-import { byteLength, finiteSource, type TensorInfo } from '@qlora/tensor';
+// qlora export qnat: a model in one file of the native format. Nothing here knows how to compute with a model, so any
+// architecture goes into it.
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { linearWeights, transposedSource } from '@qlora/convert';
+import { type ModelFolder, openModelFolder, readTokenizerFiles, taskPool } from '@qlora/convert/node';
+import { checkKnownModel } from '@qlora/models';
+import { readJsonObject } from '@qlora/models/node';
+import { exportNative, qnatModelMetadata } from '@qlora/qnat-writer';
+import { type QuantizationConfig, quantizingSource } from '@qlora/quant-strategies';
+import { byteLength, finiteSource, type TensorSource } from '@qlora/tensor';
 import { fileSink } from '@qlora/tensor/node';
 import { byteProgress } from '../byte-progress';
 import { checkOutFile } from '../output';
@@ -29,36 +32,46 @@ export async function exportQnat(
   reporter: Reporter,
 ): Promise<void> {
   await checkOutFile(options.out, { overwrite: options.overwrite ?? false, magic: 'QNAT' });
-  const checkpoint = await openCheckpoint(folder);
+  const model = await openModelFolder(folder);
   try {
-    const sizes = new Map(checkpoint.source.tensors.map((info) => [info.name, tensorBytes(info)]));
-    const totalBytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
-    const pool = taskPool({ threads: options.threads, bytes: totalBytes });
-    const source = finiteSource(
-      quantizedWeights(checkpoint, options.quantization, {
-        encode: (part, how) => pool.run(encodePartTask, { part, options: how }),
-        concurrency: pool.slots,
-      }),
-    );
+    checkKnownModel(model.config, model.source, folder);
+    const { tokenizer, config: tokenizerConfig, ...others } = await readTokenizerFiles(folder);
+    const generationConfig = await readGenerationConfig(folder);
+    const files = { config: model.config, tokenizer, tokenizerConfig, generationConfig, ...others };
+    const source = quantizedSource(model, options.quantization);
+    const bytes = model.source.tensors.reduce((sum, { dtype, shape }) => sum + byteLength(dtype, shape), 0);
+    const pool = taskPool({ threads: options.threads, bytes });
     const progress = byteProgress('exporting', reporter);
-    let done = 0;
-    const { quantization_config: _, ...config } = checkpoint.configJson;
-    const { tokenizer, config: tokenizerConfig } = checkpoint.tokenizerFiles;
-    const { generationJson } = checkpoint;
-    const generation = generationJson ? { generation_config: generationJson } : {};
-    await exportNative(source, await fileSink(options.out), {
-      metadata: { config, tokenizer, tokenizer_config: tokenizerConfig, ...generation },
-      onTensor({ name }, index, totalTensors) {
-        done += sizes.get(name) ?? 0;
-        progress.update({ bytes: done, totalBytes, tensors: index + 1, totalTensors });
-      },
+    await exportNative(finiteSource(source), await fileSink(options.out), {
+      metadata: qnatModelMetadata(files),
+      run: pool.run,
+      slots: pool.slots,
+      onProgress: progress.update,
     }).finally(() => pool.close());
     progress.stop();
     reporter.event('exported', { out: options.out, tensors: source.tensors.length });
     reporter.say(`${source.tensors.length} tensors written to ${options.out}`);
   } finally {
-    await checkpoint.close();
+    await model.close();
   }
 }
 
-const tensorBytes = ({ dtype, shape }: TensorInfo) => byteLength(dtype, shape);
+/** The model's weights as they are, if some are in 4 bits; else with its linear layers quantized. */
+function quantizedSource(model: ModelFolder, config: Partial<QuantizationConfig>): TensorSource {
+  if (model.quantized) return model.source;
+  const { weights } = linearWeights(model.config, model.source.tensors);
+  // As a checkpoint in 4 bits has them: [out, in].
+  const source = weights
+    .filter(({ transposed }) => transposed)
+    .reduce((inner, { name }) => transposedSource(inner, name), model.source);
+  return quantizingSource(
+    source,
+    weights.map(({ name }) => name),
+    config,
+  );
+}
+
+async function readGenerationConfig(folder: string): Promise<Record<string, unknown> | undefined> {
+  const path = join(folder, 'generation_config.json');
+  return (await stat(path).catch(() => undefined)) ? readJsonObject(path) : undefined;
+}

@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { type QuantizedTensor, quantizeTensor } from '@qlora/quant-strategies';
 import { bytesOf, memorySink, QloraError, type Tensor, type TensorSource, tensor } from '@qlora/tensor';
-import type { JsonObject } from './directory';
-import type { QnatPlan } from './layout';
-import { qnatSink } from './writer';
+import type { JsonObject } from '../directory';
+import type { QnatPlan } from '../layout';
+import { qnatSink } from '../writer';
 
 /** Bit patterns of f32 values, so that NaN equals NaN and −0 differs from 0. */
 export const bits = (values: Iterable<number>): number[] => [
@@ -47,6 +47,20 @@ export async function fileOf(
   return sink.bytes().slice();
 }
 
+/** Everything that a quantized tensor holds, as bit patterns. */
+export function partsOf({ codes, scales, zeroPoints, ...rest }: QuantizedTensor) {
+  const packed =
+    scales.kind === 'plain'
+      ? bits(scales.values)
+      : {
+          ...scales.quantized,
+          codes: [...scales.quantized.codes],
+          nestedAbsmax: bits(scales.quantized.nestedAbsmax),
+          map: bits(scales.quantized.map),
+        };
+  return { ...rest, codes: [...codes], packed, zeroPoints: zeroPoints && bits(zeroPoints) };
+}
+
 /** What a tensor is announced as. */
 export function planOf(name: string, tensor: Tensor | QuantizedTensor): QnatPlan {
   const { dtype, shape } = tensor;
@@ -78,7 +92,7 @@ export function threeTensors(): Record<string, Tensor | QuantizedTensor> {
 /** The rules that sources of this package refuse by, sorted. */
 export function rulesIn(...names: string[]): string[] {
   const rules = names.flatMap((name) => {
-    const source = readFileSync(new URL(`./${name}.ts`, import.meta.url), 'utf8');
+    const source = readFileSync(new URL(`../${name}.ts`, import.meta.url), 'utf8');
     return [...source.matchAll(/refuse\(\s*'([a-z0-9-]+)'/g)].map((match) => match[1] ?? '');
   });
   return [...new Set(rules)].sort();
