@@ -13,6 +13,8 @@ export type {
 export { ggufFamilies, ggufFamilyOf } from './families/registry';
 export { importanceOf, readImatrix } from './imatrix';
 export type { Imatrix } from './imatrix-rules';
+export { ollamaFacts } from './ollama/from-metadata';
+export { type OllamaModelfile, type OllamaModelfileOptions, ollamaModelfile } from './ollama/modelfile';
 export * from './reader';
 export { GGUF_TYPES, type GgufType } from './recipes';
 export { type GgufPart, ggufPartName, type OpenGgufPart, readGgufParts } from './split';
