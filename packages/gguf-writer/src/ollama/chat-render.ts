@@ -42,11 +42,17 @@ export function chatRenderer(source: string, { bos = '', eos = '', addBos }: Cha
   const raw = (template: Template, messages: readonly OllamaMessage[], generate: boolean) =>
     template.render({
       messages: messages.map((message) => ({ ...message })),
+      // As transformers gives them (utils/chat_template_utils.py): defined, and None.
+      tools: null,
+      documents: null,
       add_generation_prompt: generate,
       bos_token: bos,
       eos_token: eos,
     });
-  const hello = raw(clockless, HELLO, true);
+  const hello = withoutClock(
+    () => raw(clockless, HELLO, true),
+    () => raw(new Template(source), HELLO, true),
+  );
   const beginsWithBos = bos !== '' && hello.startsWith(bos);
   return {
     beginsWithBos,
@@ -56,4 +62,18 @@ export function chatRenderer(source: string, { bos = '', eos = '', addBos }: Cha
       return addBos && beginsWithBos && text.startsWith(bos) ? text.slice(bos.length) : text;
     },
   };
+}
+
+/** @throws Error saying so, where it is only the clock that is missing. */
+function withoutClock(render: () => string, withClock: () => string): string {
+  try {
+    return render();
+  } catch (error) {
+    try {
+      withClock();
+    } catch {
+      throw error;
+    }
+    throw new Error('it needs the day’s date');
+  }
 }

@@ -67,10 +67,7 @@ function derive(renderer: ChatRenderer): { layout: ChatLayout; system?: 'refused
   const userEnd = tail(renderer, talk(USERS[0]), USERS[0]);
   const rest = answerEnd !== undefined && toUser.startsWith(answerEnd) ? toUser.slice(answerEnd.length) : '';
   const userBefore = rest !== '' && head.endsWith(rest) ? rest : commonEnd(head, toUser);
-  const userAfter =
-    userEnd !== undefined && toAnswer.startsWith(userEnd) && end.startsWith(userEnd)
-      ? userEnd
-      : commonStart(toAnswer, end);
+  const userAfter = userEndOf(userEnd, toAnswer, end);
   const parts = {
     user: { before: userBefore, after: userAfter },
     assistant: {
@@ -170,6 +167,16 @@ function tail(renderer: ChatRenderer, chat: readonly OllamaMessage[], mark: stri
   } catch {
     return undefined;
   }
+}
+
+/**
+ * What ends a turn of the user, of the texts between it and an answer. Where no answer is asked for, some templates write the
+ * end of the text in its place; then what is common is taken.
+ */
+function userEndOf(userEnd: string | undefined, toAnswer: string, end: string): string {
+  const common = commonStart(toAnswer, end);
+  if (userEnd === undefined || common.startsWith(userEnd)) return userEnd ?? common;
+  return commonStart(userEnd, common);
 }
 
 function without(text: string, start: string): string {
