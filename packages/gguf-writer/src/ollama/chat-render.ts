@@ -38,7 +38,7 @@ const HELLO: readonly OllamaMessage[] = [{ role: 'user', content: 'Hello' }];
 export function chatRenderer(source: string, { bos = '', eos = '', addBos }: ChatTokens): ChatRenderer {
   // transformers and Hugging Face's Jinja define strftime_now; under another name it is undefined, and templates that
   // ask `is defined` take their own fixed date.
-  const clockless = new Template(source.replaceAll(/\bstrftime_now\b/g, 'no_clock'));
+  const clockless = parse(source.replaceAll(/\bstrftime_now\b/g, 'no_clock'));
   const raw = (template: Template, messages: readonly OllamaMessage[], generate: boolean) =>
     template.render({
       messages: messages.map((message) => ({ ...message })),
@@ -62,6 +62,14 @@ export function chatRenderer(source: string, { bos = '', eos = '', addBos }: Cha
       return addBos && beginsWithBos && text.startsWith(bos) ? text.slice(bos.length) : text;
     },
   };
+}
+
+function parse(source: string): Template {
+  try {
+    return new Template(source);
+  } catch (cause) {
+    throw new Error(`it cannot be parsed (${(cause as Error).message})`, { cause });
+  }
 }
 
 /** @throws Error saying so, where it is only the clock that is missing. */
