@@ -143,10 +143,10 @@ def main():
         texts = [render(made, chat) if made.chat_template else None for chat in CHATS]
         cases.append({"name": f"edge/{name}", "options": options, "texts": texts})
 
-    command = ["node", "--conditions=@qlora/source", "--import", "tsx", "src/testing/write-modelfiles.ts"]
+    command = ["node", "--conditions=@qlora/source", "--import", "tsx", str(WRITER / "src/testing/write-modelfiles.ts")]
     ours = json.loads(
         subprocess.run(
-            command, cwd=WRITER, check=True, capture_output=True, text=True, input=json.dumps([c["options"] for c in cases])
+            command, cwd=HERE.parent, check=True, capture_output=True, text=True, input=json.dumps([c["options"] for c in cases])
         ).stdout
     )
     asked = [
