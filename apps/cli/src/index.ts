@@ -7,6 +7,7 @@ export { bytes, createReporter, duration, type Progress, type Reporter, silentRe
 export { type AnalyzeOptions, analyze } from './verbs/analyze';
 export { type EvaluateOptions, evaluate } from './verbs/evaluate';
 export { type ExportGgufOptions, exportGguf } from './verbs/export-gguf';
+export { type ExportLoraGgufOptions, exportLoraGguf } from './verbs/export-lora-gguf';
 export { type ExportQnatOptions, exportQnat } from './verbs/export-qnat';
 export { type GenerateOptions, generate } from './verbs/generate';
 export { type InspectedTensor, type Inspection, inspect } from './verbs/inspect';

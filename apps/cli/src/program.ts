@@ -2,7 +2,7 @@
 // called and told.
 import { createRequire } from 'node:module';
 import { DEFAULT_SCHEMES, parseSchemes } from '@qlora/convert';
-import { GGUF_TYPES, type GgufType } from '@qlora/gguf-writer';
+import { GGUF_TYPES, type GgufType, LORA_GGUF_TYPES, type LoraGgufType } from '@qlora/gguf-writer';
 import { codecNames, type QuantizationConfig, strategyNames } from '@qlora/quant-strategies';
 import { SCHEDULES, type TrainingConfig } from '@qlora/trainer';
 import { Command, Option } from 'commander';
@@ -13,6 +13,7 @@ import { createReporter, type Reporter } from './reporter';
 import { analyze } from './verbs/analyze';
 import { evaluate } from './verbs/evaluate';
 import { exportGguf } from './verbs/export-gguf';
+import { exportLoraGguf } from './verbs/export-lora-gguf';
 import { type ExportQnatOptions, exportQnat } from './verbs/export-qnat';
 import { generate } from './verbs/generate';
 import { inspect } from './verbs/inspect';
@@ -284,6 +285,26 @@ A whole run:
       '\nExample:\n  $ qlora export gguf MODEL-nf4 --adapter adapter --out model.gguf --type q8_0',
     )
     .action(run(exportGguf));
+  exporting
+    .command('lora-gguf')
+    .description('a GGUF file of an adapter, which llama.cpp adds to the base when it runs')
+    .argument('<adapter>', 'adapter folder, as PEFT has it')
+    .requiredOption(
+      '--base <dir>',
+      'folder of the model that it was trained on; its config.json is enough, weights are checked if they are there',
+    )
+    .requiredOption('--out <file>', 'file to write')
+    .addOption(
+      new Option('--type <type>', 'type of the matrices')
+        .choices([...LORA_GGUF_TYPES])
+        .default('f32' satisfies LoraGgufType),
+    )
+    .addOption(overwrite())
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ qlora export gguf MODEL --out base.gguf\n  $ qlora export lora-gguf adapter --base MODEL --out adapter.gguf\n  $ llama-completion -m base.gguf --lora adapter.gguf -p "Once"',
+    )
+    .action(run(exportLoraGguf));
   exporting
     .command('qnat')
     .description('a QNAT file: the 4-bit model with config and tokenizer')

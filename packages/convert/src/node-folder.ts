@@ -55,6 +55,14 @@ export async function openModelFolder(path: string): Promise<ModelFolder> {
   }
 }
 
+/**
+ * config.json of a model folder, with or without weights beside it.
+ * @throws QloraError if it is missing or broken.
+ */
+export async function readModelConfig(path: string): Promise<Readonly<Record<string, unknown>>> {
+  return parseConfigText(await readConfig(path), join(path, 'config.json'));
+}
+
 async function readConfig(path: string): Promise<string> {
   const folder = await stat(path).catch((cause) => {
     throw ioError(path, cause);

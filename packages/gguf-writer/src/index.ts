@@ -13,6 +13,7 @@ export type {
 export { ggufFamilies, ggufFamilyOf } from './families/registry';
 export { importanceOf, readImatrix } from './imatrix';
 export type { Imatrix } from './imatrix-rules';
+export * from './lora';
 export * from './reader';
 export { GGUF_TYPES, type GgufType } from './recipes';
 export { type GgufPart, ggufPartName, type OpenGgufPart, readGgufParts } from './split';

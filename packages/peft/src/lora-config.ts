@@ -65,6 +65,9 @@ const fileSchema = z.object({
 
 // Fields that change the result when they are not at rest, and the values at which they are.
 const unsupported: Record<string, (value: unknown) => boolean> = {
+  // Others (pissa, olora, corda, loftq, …) take something out of the base's weights when training starts.
+  init_lora_weights: (v) => v === null || typeof v === 'boolean' || UNCHANGED_BASE.has(v),
+  kasa_config: isEmpty,
   use_dora: (v) => v === false,
   use_qalora: (v) => v === false,
   use_bdlora: (v) => v === null || v === false,
@@ -83,12 +86,30 @@ const unsupported: Record<string, (value: unknown) => boolean> = {
   arrow_config: isEmpty,
 };
 
+/** Initializations that leave the base as it is. */
+const UNCHANGED_BASE: ReadonlySet<unknown> = new Set(['gaussian', 'orthogonal', 'eva']);
+
+// Fields that say which modules are adapted and how each is: the file's tensors and patterns tell as much.
+const BY_MODULE: ReadonlySet<string> = new Set([
+  'rank_pattern',
+  'alpha_pattern',
+  'exclude_modules',
+  'layers_to_transform',
+]);
+
 function isEmpty(value: unknown): boolean {
   return typeof value === 'object' && (value === null || Object.keys(value).length === 0);
 }
 
-/** Reads a parsed `adapter_config.json`. */
-export function parseLoraConfig(json: unknown, where = 'adapter_config.json'): LoraConfig {
+/**
+ * Reads a parsed `adapter_config.json`.
+ * @param options.byModule take one whose modules differ in rank and alpha; the caller looks at the patterns. Default false.
+ */
+export function parseLoraConfig(
+  json: unknown,
+  where = 'adapter_config.json',
+  { byModule = false }: { readonly byModule?: boolean } = {},
+): LoraConfig {
   const parsed = fileSchema.safeParse(json);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
@@ -100,6 +121,7 @@ export function parseLoraConfig(json: unknown, where = 'adapter_config.json'): L
     });
   }
   for (const [field, atRest] of Object.entries(unsupported)) {
+    if (byModule && BY_MODULE.has(field)) continue;
     const value = Object.hasOwn(json as object, field) ? (json as Record<string, unknown>)[field] : undefined;
     if (value !== undefined && !atRest(value)) {
       throw new QloraError({

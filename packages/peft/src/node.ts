@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { safetensorsSink } from '@qlora/safetensors';
 import { openSafetensorsFile } from '@qlora/safetensors/node';
-import { memorySource, pump, QloraError } from '@qlora/tensor';
+import { memorySource, pump, QloraError, type TensorSource } from '@qlora/tensor';
 import { fileSink, folderAtomic, ioError, writeFileAtomic } from '@qlora/tensor/node';
 import {
   ADAPTER_CONFIG_FILE,
@@ -12,6 +12,7 @@ import {
   readAdapter,
   type StoredAdapter,
 } from './adapter-file';
+import { type LoraModule, loraModules } from './lora-modules';
 
 /** Options of {@link saveAdapter}. */
 export interface SaveAdapterOptions {
@@ -52,20 +53,50 @@ export async function saveAdapter(
  * @throws QloraError naming file, tensor or field.
  */
 export async function loadAdapter(folder: string): Promise<StoredAdapter> {
-  const configPath = join(folder, ADAPTER_CONFIG_FILE);
-  const text = await readFile(configPath, 'utf8').catch((cause) => {
-    throw ioError(configPath, cause);
-  });
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new QloraError({ what: `is no JSON: ${(cause as Error).message}`, where: configPath, cause });
-  }
+  const json = await readConfig(folder);
   const source = await openSafetensorsFile(join(folder, ADAPTER_WEIGHTS_FILE));
   try {
     return await readAdapter(json, source, folder);
   } finally {
     await source.close();
+  }
+}
+
+/** An open adapter folder: what it adds to which modules, and the tensors, read one at a time. */
+export interface LoraFolder {
+  readonly modules: readonly LoraModule[];
+  readonly source: TensorSource;
+}
+
+/**
+ * Opens a LoRA adapter folder to hand its tensors on, for `body`. More adapters can be opened than {@link loadAdapter} can load:
+ * see {@link loraModules}.
+ * @throws QloraError naming file, tensor or field.
+ */
+export async function withLoraFolder<T>(
+  folder: string,
+  body: (adapter: LoraFolder) => Promise<T>,
+): Promise<T> {
+  const json = await readConfig(folder);
+  const source = await openSafetensorsFile(join(folder, ADAPTER_WEIGHTS_FILE));
+  try {
+    for (const [name, dtype] of source.unreadable) {
+      throw new QloraError({ what: `is ${dtype}, which is not read`, where: [source.label, name] });
+    }
+    return await body({ modules: loraModules(json, source.tensors, folder), source });
+  } finally {
+    await source.close();
+  }
+}
+
+async function readConfig(folder: string): Promise<unknown> {
+  const path = join(folder, ADAPTER_CONFIG_FILE);
+  const text = await readFile(path, 'utf8').catch((cause) => {
+    throw ioError(path, cause);
+  });
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new QloraError({ what: `is no JSON: ${(cause as Error).message}`, where: path, cause });
   }
 }
