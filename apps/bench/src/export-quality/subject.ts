@@ -1,10 +1,10 @@
 // What is exported: a model, the text that it is fine-tuned on, and what of that is held out.
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
-import { existsSync } from 'node:fs';
 import { QloraError } from '@qlora/tensor';
 import { DEMO_FOLDER, ROOT_FOLDER } from '../folders';
 
