@@ -2,11 +2,11 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { basename, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { QloraError } from '@qlora/tensor';
-import { DEMO_FOLDER, ROOT_FOLDER } from '../folders';
+import { DEMO_FOLDER, DEMO_MODEL_FOLDER, ROOT_FOLDER } from '../folders';
 
 /** A model and how it is fine-tuned. */
 export interface Subject {
@@ -32,7 +32,7 @@ const SHAKESPEARE = join(SHARED, 'data/tinyshakespeare.txt');
 
 /** A model that somebody names, fine-tuned as the demo does. */
 export const subjectOf = (folder: string, data = PIRATES): Subject => ({
-  name: basename(resolve(folder)),
+  name: folder,
   folder,
   data,
   sequenceLength: 192,
@@ -41,15 +41,16 @@ export const subjectOf = (folder: string, data = PIRATES): Subject => ({
   learningRate: 1.5e-3,
 });
 
-/** The wide model, and stories260K where it is there. */
+/** The demo's wide model and its own, and stories260K where it is there. */
 export function defaultSubjects(say: (line: string) => void): Subject[] {
   const wide = { ...subjectOf(WIDE_MODEL), name: 'wide' };
+  const demo = { ...subjectOf(DEMO_MODEL_FOLDER), name: 'demo' };
   if (!existsSync(STORIES) || !existsSync(SHAKESPEARE)) {
     say(`stories260K is left out: ${STORIES} or ${SHAKESPEARE} is not there`);
-    return [wide];
+    return [wide, demo];
   }
-  const stories = { ...subjectOf(STORIES, SHAKESPEARE), steps: 300, batchSize: 2, learningRate: 3e-3 };
-  return [wide, stories];
+  const stories = { ...subjectOf(STORIES, SHAKESPEARE), name: 'stories260K' };
+  return [wide, demo, { ...stories, steps: 300, batchSize: 2, learningRate: 3e-3 }];
 }
 
 /**

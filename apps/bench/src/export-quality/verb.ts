@@ -34,7 +34,7 @@ export function addExportQuality(program: Command): void {
     )
     .option(
       '--model <folder...>',
-      "models (default: the demo's wide one, which is trained first, some ten minutes, and kept in .cache; and stories260K if it is there)",
+      "models (default: the demo's, its wide one, which is trained first, some ten minutes, and kept in .cache, and stories260K if it is there)",
     )
     .option('--data <file>', "text or JSON lines to fine-tune on (default: the demo's stories of pirates)")
     .option('--steps <n>', 'steps of fine-tuning (default: 60; 300 for stories260K)', whole(1))

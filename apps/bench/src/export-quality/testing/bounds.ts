@@ -30,11 +30,12 @@ export function expectBounds(subject: SubjectResult, types: TypeBounds): void {
   expect(bounded).toBeGreaterThanOrEqual(2 + Object.keys(types).length);
 
   // What the bounds are there to tell apart: the adapter left out, on other weights, or merged and rounded to 4 bits again.
-  for (const { divergence, crossEntropy, weights, adapter, type } of subject.gguf.filter(
-    (row) => !trainedAgainst(row),
-  )) {
-    const what = `${weights}, ${adapter}, ${type}`;
-    expect(divergence, what).toBeGreaterThan(100 * EXACT.divergence);
-    if (type === 'f16') expect(away({ crossEntropy }), what).toBeGreaterThan(5 * EXACT.crossEntropy);
+  const others = subject.gguf.filter((row) => !trainedAgainst(row));
+  expect(new Set(others.map(({ weights }) => weights)).size).toBe(3);
+  for (const row of others) {
+    const what = `${row.weights}, ${row.adapter}, ${row.type}`;
+    expect(row.divergence, what).toBeGreaterThan(100 * EXACT.divergence);
+    // On the original weights the loss may happen to be the same, though hardly any prediction is.
+    if (row.weights !== 'original') expect(away(row), what).toBeGreaterThan(10 * EXACT.crossEntropy);
   }
 }
