@@ -10,9 +10,36 @@ import { QUALITY_TYPES } from './variants';
 
 /** Most divergence in nats a token. */
 const bounds: Readonly<Record<string, TypeBounds>> = {
-  wide: { bf16: 5e-5, q8_0: 3e-4, q6_k: 2e-3, q5_k_m: 4e-3, q4_k_m: 1e-2, q4_0: 2e-2, iq4_nl: 1.5e-2 },
-  demo: { bf16: 1e-4, q8_0: 1e-3, q6_k: 2e-3, q5_k_m: 1e-2, q4_k_m: 2e-2, q4_0: 6e-2, iq4_nl: 3e-2 },
-  stories260K: { bf16: 3e-4, q8_0: 3e-3, q6_k: 3e-3, q5_k_m: 4e-2, q4_k_m: 5e-2, q4_0: 0.2, iq4_nl: 0.15 },
+  wide: {
+    bf16: 5e-5,
+    q8_0: 3e-4,
+    q6_k: 2e-3,
+    q5_k_m: 4e-3,
+    q4_k_m: 1e-2,
+    q4_0: 2e-2,
+    iq4_nl: 1.5e-2,
+    iq4_xs: 1.5e-2,
+  },
+  demo: {
+    bf16: 1e-4,
+    q8_0: 1e-3,
+    q6_k: 2e-3,
+    q5_k_m: 1e-2,
+    q4_k_m: 2e-2,
+    q4_0: 6e-2,
+    iq4_nl: 3e-2,
+    iq4_xs: 3e-2,
+  },
+  stories260K: {
+    bf16: 3e-4,
+    q8_0: 3e-3,
+    q6_k: 3e-3,
+    q5_k_m: 4e-2,
+    q4_k_m: 5e-2,
+    q4_0: 0.2,
+    iq4_nl: 0.15,
+    iq4_xs: 0.15,
+  },
 };
 
 const runs = await hasLlamaCpp();

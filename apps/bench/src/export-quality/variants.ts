@@ -29,6 +29,7 @@ export const QUALITY_TYPES = [
   'q4_k_m',
   'q4_0',
   'iq4_nl',
+  'iq4_xs',
 ] as const satisfies readonly GgufType[];
 
 /** All that is tried, in the order of the table. */
