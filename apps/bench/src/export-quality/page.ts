@@ -4,7 +4,7 @@ import { barPlot } from '../page/bars';
 import { escapeHtml } from '../page/escape';
 import { PAGE_STYLE } from '../page/style';
 import type { QualityResult, SubjectResult } from './result';
-import { QUALITY_HEAD, qualityRows, subjectLine } from './table';
+import { QUALITY_HEAD, qualityRows, small, subjectLine } from './table';
 import type { BaseWeights } from './variants';
 import { variantName } from './variants';
 
@@ -32,7 +32,7 @@ function renderSubject(subject: SubjectResult): string {
   const bars = subject.gguf.map((row) => {
     const { divergence } = row;
     const family = row.adapter === 'none' ? 'machine' : FAMILIES[row.weights];
-    const text = `${divergence.toPrecision(2)} · ${bytes(row.bytes)}`;
+    const text = `${small(divergence)} · ${bytes(row.bytes)}`;
     const hint = `cross entropy ${row.crossEntropy.toFixed(4)} nats, the same token at ${(100 * row.agreement).toFixed(1)} %`;
     const ends = {
       median: divergence,

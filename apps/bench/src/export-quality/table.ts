@@ -70,5 +70,5 @@ export function qualityRows(subject: SubjectResult): string[][] {
   ];
 }
 
-/** Two digits, at least four places, with a power of ten where it is smaller still. */
-const small = (value: number) => (value >= 1e-3 ? value.toFixed(4) : value.toExponential(0));
+/** Four places, or a digit with a power of ten where it is small. */
+export const small = (value: number) => (value >= 1e-3 ? value.toFixed(4) : value.toExponential(0));
