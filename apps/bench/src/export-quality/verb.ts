@@ -76,7 +76,8 @@ async function exportQuality({
   const named = model?.map((folder) => subjectOf(folder, data)) ?? defaultSubjects(progress.say);
   const subjects: Subject[] = named.map((subject) => ({ ...subject, ...(steps ? { steps } : {}) }));
   if (subjects.some(({ folder }) => folder === WIDE_MODEL) && !existsSync(WIDE_MODEL)) {
-    progress.start([1]);
+    // Seconds, very roughly.
+    progress.start([600]);
     progress.nextCase('training the wide model');
     await makeWideModel((part) => progress.step('training', part)).finally(progress.stop);
   }
