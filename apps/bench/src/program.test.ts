@@ -62,6 +62,11 @@ describe('options', () => {
     await refused(/number from 0 on/, 'compare', 'a', 'b', '--tolerance', '-1');
     await refused(/size such as 20GB/, 'large', '--size', '20 pounds');
     await refused(/train is none of quantize, merge/, 'large', '--steps', 'quantize,train');
+    await refused(/q9 is none of f32, f16/, 'export-quality', '--types', 'q9');
+    await refused(/whole number from 1 on/, 'export-quality', '--windows', '0');
+  });
+  it('that would do nothing are refused', async () => {
+    await expect(run('export-quality', '--data', 'a.txt')).rejects.toThrow(/none is named\. Name a --model/);
   });
   it('that match no case are refused', async () => {
     await expect(run('--filter', 'nothing like it')).rejects.toThrow(

@@ -1,5 +1,5 @@
 // The command line: to measure, which is what it does without a verb, to compare two runs, to see and
-// install peers, and to run the command on a large model.
+// install peers, to run the command on a large model, and to see what exporting costs.
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
@@ -9,6 +9,7 @@ import { Command, Option } from 'commander';
 import { ASKABLE, peerList, share, threadList, whole } from './arguments';
 import { casesOf, SUITES, type Suite } from './cases';
 import { compareResults, machineDifferences } from './compare';
+import { addExportQuality } from './export-quality/verb';
 import { install } from './install';
 import { addLarge } from './large/verb';
 import { evaluateMarks } from './marks';
@@ -94,6 +95,7 @@ export function createProgram(): Command {
     .action(listPeers);
 
   addLarge(program);
+  addExportQuality(program);
   return program;
 }
 
@@ -104,7 +106,8 @@ Examples:
   $ npm run bench -- peers --install js                    npm peers (js, python, rust or all)
   $ npm run bench -- --full --json new.json --html new.html
   $ npm run bench -- compare old.json new.json --tolerance 0.1
-  $ npm run bench -- large --json large.json               the qlora command on a model of 20 GB`;
+  $ npm run bench -- large --json large.json               the qlora command on a model of 20 GB
+  $ npm run bench -- export-quality --json quality.json     what each way of exporting to llama.cpp loses`;
 
 async function measure(flags: MeasureFlags): Promise<void> {
   const suite = flags.full ? 'marks' : flags.suite;
