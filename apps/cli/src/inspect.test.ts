@@ -109,13 +109,14 @@ describe('a GGUF file', () => {
     const { tensors, types } = (await inspect(gguf)) as unknown as Inspection;
     const total = (dtype: string) =>
       tensors.filter((one) => one.dtype === dtype).reduce((sum, one) => sum + one.bytes, 0);
-    expect(types.map(({ dtype }) => dtype)).toEqual(['f16', 'f32']);
+    expect(types.map(({ dtype }) => dtype)).toEqual(['q8_0', 'f16', 'f32']);
     for (const { dtype, bytes } of types) expect(bytes).toBe(total(dtype));
-    const [half] = types;
+    const [blocks, half] = types;
+    expect(blocks?.bytes).toBe((34 / 32) * (blocks?.values ?? 0));
     expect(half?.bytes).toBe(2 * (half?.values ?? 0));
     expect(rows(stdout)).toContainEqual(expect.stringMatching(/^f16 \d+ [\d,]+ [\d.]+ KB [\d.]+ % 16\.00$/));
     expect(stdout).toMatch(
-      /^GGUF version 3: \d+ tensors, [\d,]+ values, [\d.]+ KB, 1[67]\.\d\d bits a value\n/,
+      /^GGUF version 3: \d+ tensors, [\d,]+ values, [\d.]+ KB, \d+\.\d\d bits a value\n/,
     );
     expect(stdout).toMatch(/tokenizer\.ggml\.tokens = \["[^\n]*, … \d+ in all\]\n/);
   });

@@ -76,6 +76,7 @@ interface Table {
 }
 const ggufTests = 'export-gguf.test.ts';
 const loraTests = 'export-lora-gguf.test.ts';
+const ollamaTests = 'ollama.test.ts';
 const outputTests = 'bad-output.test.ts';
 const computeTests = 'compute.test.ts';
 const folderTests = 'shares.test.ts';
@@ -186,13 +187,19 @@ const tables: Record<string, Table> = {
       '--threads': folderTests,
       '--base': ggufTests,
       '--imatrix': ggufTests,
+      '--ollama': ollamaTests,
       '--pre': ggufTests,
     },
   },
   'export lora-gguf': {
     args: [adapters[0], '--base', model],
     options: { '--type': ['q8_0'] },
-    elsewhere: { '--base': loraTests, '--out': outputTests, '--overwrite': loraTests },
+    elsewhere: {
+      '--base': loraTests,
+      '--ollama': ollamaTests,
+      '--out': outputTests,
+      '--overwrite': loraTests,
+    },
   },
   'export qnat': {
     args: [model],

@@ -312,12 +312,15 @@ A whole run:
       'size of a file at most, as 4GB or 500MB; larger models take several',
       size,
     )
+    .addOption(
+      new Option('--ollama', 'write a Modelfile beside it: template, stop words, sampling').default(false),
+    )
     .option('--pre <name>', "name of llama.cpp's pre-tokenizer, where the tokenizer's is not recognized")
     .addOption(threads())
     .addOption(overwrite())
     .addHelpText(
       'after',
-      `\n${MERGED_INTO}\n\nExamples:\n  $ qlora export gguf MODEL-nf4 --adapter adapter --out model.gguf\n  $ qlora export gguf MODEL-nf4 --adapter adapter --base MODEL --out model.gguf --type q4_k_m\n  $ qlora export gguf model.qnat --out model.gguf --split-max-size 2GB`,
+      `\n${MERGED_INTO}\n\nExamples:\n  $ qlora export gguf MODEL-nf4 --adapter adapter --out model.gguf\n  $ qlora export gguf MODEL-nf4 --adapter adapter --base MODEL --out model.gguf --type q4_k_m --ollama\n  $ qlora export gguf model.qnat --out model.gguf --split-max-size 2GB`,
     )
     .action(
       run((model, { adapter, ...flags }: Adapted<ExportGgufOptions>, reporter) =>
@@ -337,6 +340,10 @@ A whole run:
       new Option('--type <type>', 'type of the matrices')
         .choices([...LORA_GGUF_TYPES])
         .default('f32' satisfies LoraGgufType),
+    )
+    .option(
+      '--ollama <from>',
+      "write a Modelfile beside it, from this GGUF file of the base, or this model of Ollama's library",
     )
     .addOption(overwrite())
     .addHelpText(

@@ -58,7 +58,8 @@ export async function prepare(
     },
     reporter,
   );
-  const whole = { out: paths.merged, adapter: paths.adapter, dtype: 'f32', overwrite: false } as const;
+  const adapters = [{ path: paths.adapter }];
+  const whole = { out: paths.merged, adapters, dtype: 'f32', overwrite: false } as const;
   await merge(paths.fourBit, whole, silentReporter);
   await quantize(paths.merged, { out: paths.fourBitAgain, ...nf4 }, silentReporter);
   return paths;
@@ -101,7 +102,10 @@ export function variantFiles(paths: Paths, work: string): (variant: Variant) => 
   return async ({ weights, adapter, type }) => {
     const merged = adapter === 'merged';
     // In the last folder the adapter is merged already.
-    const into = merged && weights !== 'four-bit again' ? { adapter: paths.adapter } : {};
+    const into =
+      merged && weights !== 'four-bit again'
+        ? { adapters: [{ path: paths.adapter }], base: folders[weights] }
+        : {};
     const base = join(work, `${weights.replaceAll(' ', '-')}${merged ? '-merged' : ''}-${type}.gguf`);
     const fallbacks = await once(base, async () => {
       const done = await exportGguf(folders[weights], { out: base, type, ...into }, silentReporter);

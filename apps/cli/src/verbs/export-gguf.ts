@@ -18,6 +18,7 @@ import { byteLength, QloraError, type TensorSource } from '@qlora/tensor';
 import { fileSink, fileSource } from '@qlora/tensor/node';
 import { byteProgress } from '../byte-progress';
 import { sayMergedInto } from '../merged-into';
+import { checkModelfile, refuseSplitModelfile, writeModelfile } from '../ollama';
 import { checkOutFile } from '../output';
 import type { Reporter } from '../reporter';
 
@@ -39,6 +40,8 @@ export interface ExportGgufOptions {
   readonly pre?: string | undefined;
   /** Bytes of tensors in a file, at most; a larger model is written in several. */
   readonly splitMaxSize?: number | undefined;
+  /** Write a Modelfile beside it, for Ollama. Default false. */
+  readonly ollama?: boolean | undefined;
   /** Replace a GGUF file that is there. Default false. */
   readonly overwrite?: boolean;
   /** Threads that encode. Default: one a core. */
@@ -54,8 +57,10 @@ export async function exportGguf(
   options: ExportGgufOptions,
   reporter: Reporter,
 ): Promise<GgufExport> {
-  const { out, type = DEFAULT_GGUF_TYPE, splitMaxSize, overwrite = false } = options;
+  const { out, type = DEFAULT_GGUF_TYPE, splitMaxSize, ollama = false, overwrite = false } = options;
+  if (ollama && splitMaxSize !== undefined) refuseSplitModelfile();
   await checkOutFile(out, { overwrite, magic: 'GGUF' });
+  if (ollama) await checkModelfile(out, overwrite);
   const adapters = await loadAdapters(options.adapters ?? []);
   const importance = await readImportance(options.imatrix);
   const model = await openModel(path);
@@ -104,6 +109,7 @@ export async function exportGguf(
     const more = files.length > 1 ? ` and ${files.length - 1} files that go with it` : '';
     reporter.say(`${result.tensors} tensors written to ${first}${more}, ${type}`);
     reporter.say(`next: llama-completion -m ${first} -p "…"`);
+    if (ollama) await writeModelfile(out, { from: out, generation: await model.generation() }, reporter);
     return result;
   } finally {
     await model.close();

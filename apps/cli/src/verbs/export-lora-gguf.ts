@@ -12,6 +12,7 @@ import {
 import { withLoraFolder } from '@qlora/peft/node';
 import type { TensorInfo } from '@qlora/tensor';
 import { fileSink, ioError } from '@qlora/tensor/node';
+import { checkModelfile, writeModelfile } from '../ollama';
 import { checkOutFile } from '../output';
 import type { Reporter } from '../reporter';
 
@@ -21,6 +22,8 @@ export interface ExportLoraGgufOptions {
   readonly base: string;
   readonly out: string;
   readonly type: LoraGgufType;
+  /** Write a Modelfile beside it, for Ollama: from this GGUF file, or this model of Ollama's library. */
+  readonly ollama?: string | undefined;
   /** Replace a GGUF file that is there. Default false. */
   readonly overwrite?: boolean;
 }
@@ -28,10 +31,11 @@ export interface ExportLoraGgufOptions {
 /** Writes a GGUF file of a LoRA adapter. */
 export async function exportLoraGguf(
   folder: string,
-  { base, out, type, overwrite = false }: ExportLoraGgufOptions,
+  { base, out, type, ollama, overwrite = false }: ExportLoraGgufOptions,
   reporter: Reporter,
 ): Promise<LoraGgufExport> {
   await checkOutFile(out, { overwrite, magic: 'GGUF' });
+  if (ollama !== undefined) await checkModelfile(out, overwrite, ollama);
   const config = await readModelConfig(base);
   // Before anything else is read, so that an architecture that is not known is what is said.
   ggufFamilyOf(config);
@@ -54,6 +58,7 @@ export async function exportLoraGguf(
     reporter.event('exported', { out, type, ...result });
     reporter.say(`${tensors} tensors of ${modules.length} modules written to ${out}`);
     reporter.say(`next: llama-completion -m BASE.gguf --lora ${out} -p "…"`);
+    if (ollama !== undefined) await writeModelfile(out, { from: ollama, adapter: out }, reporter);
     return result;
   });
 }
