@@ -59,7 +59,18 @@ describe('a family', () => {
     ['llama', { rope_scaling: { type: 'dynamic', factor: 2 } }, /rope_type: is "dynamic"/],
     ['llama', { rope_scaling: { type: 'linear', factor: '2' } }, /factor: is "2"/],
     ['qwen2', { use_sliding_window: true }, /use_sliding_window: is true/],
+    ['llama', { hidden_act: 'relu' }, /hidden_act: is "relu"/],
+    ['phi3', { hidden_act: 'gelu' }, /hidden_act: is "gelu"/],
+    ['qwen2', { rope_scaling: { rope_type: 'llama3', factor: 8 } }, /rope_type: is "llama3".*in Llama only/],
     ['gemma2', { rope_theta: 5e5 }, /rope_theta: is 500000/],
+    ['gemma2', { attn_logit_softcapping: null }, /attn_logit_softcapping: is null/],
+    ['gemma2', { hidden_activation: 'gelu' }, /hidden_activation: is "gelu"/],
+    ['gemma2', { query_pre_attn_scalar: 224 }, /query_pre_attn_scalar: is 224.*16/],
+    ['gemma2', { layer_types: ['full_attention', 'sliding_attention'] }, /full_attention in layer 0/],
+    ['gemma3', { layer_types: Array(6).fill('sliding_attention') }, /sliding_attention in layer 5/],
+    ['gemma3', { layer_types: 'full_attention' }, /layer_types: is "full_attention". A list of texts/],
+    // The largest: 64 values over 4 heads of 8.
+    ['gemma3', { num_hidden_layers: 62, head_dim: 8, query_pre_attn_scalar: 8 }, /is 8.*takes 16/],
     ['gemma3', { sliding_window_pattern: 4 }, /sliding_window_pattern: is 4/],
     [
       'phi3',
@@ -70,6 +81,17 @@ describe('a family', () => {
     expect(() => describeFamily(architecture, more)).toThrow(QloraError);
     expect(() => describeFamily(architecture, more)).toThrow(message);
   });
+});
+
+it('a Gemma is taken whose queries, layers and activation are as llama.cpp has them', () => {
+  const layer_types = Array.from({ length: 13 }, (_, i) =>
+    i % 6 === 5 ? 'full_attention' : 'sliding_attention',
+  );
+  const hidden_activation = 'gelu_pytorch_tanh';
+  const { tensors } = describeFamily('gemma3', { layer_types, hidden_activation, query_pre_attn_scalar: 16 });
+  expect(tensors.size).toBe(2 + 13 * 13);
+  const largest = { num_hidden_layers: 46, head_dim: 8, query_pre_attn_scalar: 16 };
+  expect(describeFamily('gemma2', largest).layers).toBe(46);
 });
 
 it('rows of q and k have the halves of each head interleaved', () => {

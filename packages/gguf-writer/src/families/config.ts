@@ -67,6 +67,19 @@ export class ConfigReader {
     return this.refuse(field, `is ${shown(value)}`, 'a text is needed');
   }
 
+  /** Whether a field is there and null, which transformers tells from one that is missing where the default is a number. */
+  isNull(field: string): boolean {
+    return this.#json[field] === null;
+  }
+
+  /** A list of texts, or undefined. */
+  texts(field: string): string[] | undefined {
+    const value = this.#field(field, undefined);
+    if (value === undefined) return undefined;
+    if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value as string[];
+    return this.refuse(field, `is ${shown(value)}`, 'a list of texts is needed');
+  }
+
   /** A list of numbers above 0, or undefined. */
   numbers(field: string): number[] | undefined {
     const value = this.#field(field, undefined);

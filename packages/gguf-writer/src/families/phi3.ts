@@ -1,6 +1,7 @@
 // Phi 3 and 4 (conversion/phi.py, Phi3MiniModel): query, key and value are one weight, gate and up another, in the checkpoint as
 // in the file. Long contexts have factors of their own, which go into the file as tensors.
 import { f32Value, type GgufValue, u32 } from '../value';
+import { requireActivation, SILU } from './checks';
 import { decoderName, decoderTensors, linear, norm, readSizes, sizeMetadata } from './common';
 import type { ConfigReader } from './config';
 import type { GgufExtraTensor, GgufFamily } from './contract';
@@ -14,6 +15,7 @@ export const phi3: GgufFamily = {
 
   describe(config) {
     const sizes = readSizes(config, { contextLength: 4096, normEpsilon: 1e-5 });
+    requireActivation(config, 'hidden_act', SILU);
     const { hidden, wide, heads, keyHeads, headDim } = sizes;
     if (headDim !== Math.floor(hidden / heads)) {
       config.refuse('head_dim', `is ${headDim}`, 'llama.cpp divides the hidden size by the heads for Phi 3');

@@ -1,4 +1,5 @@
 // Qwen 2 and 2.5 (conversion/qwen.py, Qwen2Model): q, k and v have biases, the output has none, rows stay as they are.
+import { requireActivation, SILU } from './checks';
 import {
   attention,
   decoderName,
@@ -20,6 +21,7 @@ export const qwen2: GgufFamily = {
 
   describe(config) {
     const sizes = readSizes(config, { keyHeads: 32, contextLength: 32768, normEpsilon: 1e-6 });
+    requireActivation(config, 'hidden_act', SILU);
     if (config.flag('use_sliding_window', false)) {
       config.refuse('use_sliding_window', 'is true', 'llama.cpp has full attention only for Qwen 2');
     }

@@ -1,4 +1,5 @@
 // Qwen 3, dense (conversion/qwen.py, Qwen3Model): norms on the queries and keys of each head, no biases.
+import { requireActivation, SILU } from './checks';
 import {
   attention,
   decoderName,
@@ -20,6 +21,7 @@ export const qwen3: GgufFamily = {
 
   describe(config) {
     const sizes = readSizes(config, { keyHeads: 32, headDim: 128, contextLength: 32768, normEpsilon: 1e-6 });
+    requireActivation(config, 'hidden_act', SILU);
     for (const field of ['attention_bias', 'use_sliding_window']) {
       if (config.flag(field, false))
         config.refuse(field, 'is true', 'llama.cpp has no such thing for Qwen 3');

@@ -42,8 +42,11 @@ export function ropeMetadata(architecture: string, rope: Rope, config: ConfigRea
     [key('scaling.factor'), f32Value(parameters.number('factor'))],
   ];
   switch (type) {
+    case 'llama3': // by a tensor, of which llama.cpp knows nothing in other architectures: see llama3Factors
+      return architecture === 'llama'
+        ? [base]
+        : parameters.refuse('rope_type', 'is "llama3"', 'llama.cpp has that in Llama only');
     case 'default':
-    case 'llama3': // by a tensor: see llama3Factors
       return [base];
     case 'linear':
       return [...scaling('linear'), base];
@@ -67,7 +70,11 @@ export function ropeMetadata(architecture: string, rope: Rope, config: ConfigRea
       ];
     }
     default:
-      return parameters.refuse('rope_type', `is "${type}"`, 'llama.cpp has linear, llama3 and yarn here');
+      return parameters.refuse(
+        'rope_type',
+        `is "${type}"`,
+        `llama.cpp has linear${architecture === 'llama' ? ', llama3' : ''} and yarn here`,
+      );
   }
 }
 
