@@ -2,11 +2,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { bytesSource, QloraError } from '@qlora/tensor';
+import { f32 } from '@qlora/ggml-blocks';
+import { type ByteSink, bytesSource, QloraError } from '@qlora/tensor';
 import { hasLlamaCpp, loadGguf } from '@qlora-tooling/llama-cpp';
 import { describe, expect, it } from 'vitest';
-import { readGguf, readGgufParts } from './index';
-import { splitTensors } from './split';
+import { type GgufPart, ggufPartName, readGguf, readGgufParts } from './index';
+import { splitSink, splitTensors } from './split';
 import { type TinyModel, tinyGguf, tinyModels, tinyParts } from './testing/tiny-models';
 
 const model = tinyModels[0] as TinyModel;
@@ -50,6 +51,26 @@ describe('a model in several files', () => {
     expect([file?.name, more]).toEqual(['llama-2.gguf', []]);
     expect(file?.bytes).toEqual(await tinyGguf(model, 'q8_0'));
     expect((await readGgufParts([bytesSource(file?.bytes ?? new Uint8Array())])).version).toBe(3);
+  });
+
+  it('drops the files that are open when one cannot be written', async () => {
+    for (const maxSize of [1e9, 100]) {
+      const open: string[] = [];
+      const openPart = async (part: GgufPart): Promise<ByteSink> => {
+        const label = ggufPartName('model.gguf', part);
+        open.push(label);
+        const drop = async () => void open.splice(open.indexOf(label), 1);
+        const write = async () => {
+          if (part.index + 1 === part.count) throw new Error('the disk is full');
+        };
+        return { label, write, finish: drop, abort: drop };
+      };
+      const tensors = ['a', 'b', 'c'].map((name) => ({ name, shape: [20], type: f32 }));
+      await expect(splitSink(openPart, { metadata: new Map(), tensors }, maxSize)).rejects.toThrow(
+        /disk is full/,
+      );
+      expect(open).toEqual([]);
+    }
   });
 
   it('gives a tensor that is larger than a file one of its own', async () => {

@@ -72,7 +72,6 @@ export async function splitSink(
       fix: `llama.cpp counts to ${MAX_PARTS}: take larger ones`,
     });
   }
-  if (count === 1) return ggufSink(await open({ index: 0, count }), content);
   const total = content.tensors.length;
   const sinks: GgufSink[] = [];
   const abort = async () => {
@@ -81,12 +80,16 @@ export async function splitSink(
   const owners = new Map<string, GgufSink>();
   try {
     for (const [index, tensors] of parts.entries()) {
-      const metadata = new Map<string, GgufValue>([
-        ...(index === 0 ? content.metadata : []),
-        ['split.no', { type: 'u16', value: index }],
-        ['split.count', { type: 'u16', value: count }],
-        ['split.tensors.count', { type: 'i32', value: total }],
-      ]);
+      // A model that fits into one file is a plain one.
+      const numbers: [string, GgufValue][] =
+        count === 1
+          ? []
+          : [
+              ['split.no', { type: 'u16', value: index }],
+              ['split.count', { type: 'u16', value: count }],
+              ['split.tensors.count', { type: 'i32', value: total }],
+            ];
+      const metadata = new Map([...(index === 0 ? content.metadata : []), ...numbers]);
       const bytes = await open({ index, count });
       try {
         sinks.push(await ggufSink(bytes, { metadata, tensors }));
