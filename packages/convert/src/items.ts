@@ -1,13 +1,6 @@
 // All tensors of a model as items: what `quantize` and `merge` make of each.
 import type { LinearInfo, StoredAdapter } from '@qlora/peft';
-import {
-  byteLength,
-  type ConversionItem,
-  elementCount,
-  isFloat,
-  type TensorInfo,
-  type TensorSource,
-} from '@qlora/tensor';
+import { bytesOfTensors, type ConversionItem, elementCount, isFloat, type TensorSource } from '@qlora/tensor';
 import { copyItem } from './copy';
 import type { LinearWeights } from './linear-weights';
 import { mergeItem } from './merge';
@@ -36,7 +29,7 @@ export function quantizedItems(
 
 /** Bytes that an item's outputs take, states at their upper bound. */
 export function outputBytes(item: ConversionItem): number {
-  return item.outputs.reduce((sum, { dtype, shape }: TensorInfo) => sum + byteLength(dtype, shape), 0);
+  return bytesOfTensors(item.outputs);
 }
 
 /**

@@ -1,6 +1,6 @@
 // The analysis of a model folder: the weights of its linear layers in several schemes, on all cores.
 import { combineErrors, type ErrorSums, type QuantizationConfig } from '@qlora/quant-strategies';
-import { byteLength, findTensor, QloraError } from '@qlora/tensor';
+import { bytesOfTensors, findTensor, QloraError } from '@qlora/tensor';
 import { type AnalysisProgress, type AnalyzedTensor, analyzeTensors } from './analyze';
 import { DEFAULT_SCHEMES, parseSchemes } from './analyze-schemes';
 import { selectWeights } from './analyze-select';
@@ -64,7 +64,7 @@ export async function analyzeFolder(
     const { source, config } = model;
     const { weights, dense } = selectWeights(config, source.tensors, texts, folder);
     const sizes = weights.map(({ name }) => findTensor(source, name));
-    const bytes = sizes.reduce((sum, { dtype, shape }) => sum + byteLength(dtype, shape), 0);
+    const bytes = bytesOfTensors(sizes);
     // Each scheme is as much work as a conversion.
     const pool = taskPool({ threads, bytes: bytes * schemes.length });
     try {

@@ -1,7 +1,7 @@
 // A model folder with its linear layers in 4 bits, as transformers with bitsandbytes saves and loads it.
 import { join } from 'node:path';
 import { DEFAULT_MAX_SHARD_SIZE, planShards, writeBitsandbytesConfig } from '@qlora/safetensors';
-import { byteLength, QloraError } from '@qlora/tensor';
+import { bytesOfTensors, QloraError } from '@qlora/tensor';
 import { writeFileAtomic } from '@qlora/tensor/node';
 import { editConfigText } from './config-text';
 import { outputBytes, quantizedItems } from './items';
@@ -103,7 +103,7 @@ export async function quantizeFolder(
       },
       options,
     );
-    const bytesBefore = source.tensors.reduce((sum, info) => sum + byteLength(info.dtype, info.shape), 0);
+    const bytesBefore = bytesOfTensors(source.tensors);
     return {
       ...result,
       linear,

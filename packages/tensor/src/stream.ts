@@ -3,13 +3,20 @@
 
 import type { DType, HostArray } from './dtype';
 import { QloraError } from './error';
-import { elementCount, type Shape, type Tensor } from './tensor';
+import { byteLength, elementCount, type Shape, type Tensor } from './tensor';
 
 /** What is known of a tensor before it is read. */
 export interface TensorInfo {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: Shape;
+}
+
+/** Bytes that all of some tensors take together. */
+export function bytesOfTensors(tensors: Iterable<Pick<TensorInfo, 'dtype' | 'shape'>>): number {
+  let bytes = 0;
+  for (const { dtype, shape } of tensors) bytes += byteLength(dtype, shape);
+  return bytes;
 }
 
 /** Named tensors, read one at a time. */

@@ -8,7 +8,7 @@ import { checkKnownModel } from '@qlora/models';
 import { readJsonObject } from '@qlora/models/node';
 import { exportNative, qnatModelMetadata } from '@qlora/qnat-writer';
 import { type QuantizationConfig, quantizingSource } from '@qlora/quant-strategies';
-import { byteLength, finiteSource, type TensorSource } from '@qlora/tensor';
+import { bytesOfTensors, finiteSource, type TensorSource } from '@qlora/tensor';
 import { fileSink } from '@qlora/tensor/node';
 import { byteProgress } from '../byte-progress';
 import { checkOutFile } from '../output';
@@ -39,7 +39,7 @@ export async function exportQnat(
     const generationConfig = await readGenerationConfig(folder);
     const files = { config: model.config, tokenizer, tokenizerConfig, generationConfig, ...others };
     const source = quantizedSource(model, options.quantization);
-    const bytes = model.source.tensors.reduce((sum, { dtype, shape }) => sum + byteLength(dtype, shape), 0);
+    const bytes = bytesOfTensors(model.source.tensors);
     const pool = taskPool({ threads: options.threads, bytes });
     const progress = byteProgress('exporting', reporter);
     await exportNative(finiteSource(source), await fileSink(options.out), {
