@@ -1,6 +1,15 @@
 // qlora export gguf beyond the models that are trained here: another family, with an adapter, an importance matrix, a tokenizer
 // whose pre-tokenizer must be named, and a model in several files.
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { blockTypeOf } from '@qlora/ggml-blocks';
@@ -225,6 +234,23 @@ describe('adapters', () => {
     };
     await refuse('--base says what adapters are merged into', '--base', folder);
     await refuse('Name the model that was quantized as --base', '--adapter', trained[0], '--base', model);
+  });
+
+  it.skipIf(!existsSync('/proc/self/fd'))('leave no file open if the export is refused', async () => {
+    const bare = join(work, 'nf4-bare');
+    cpSync(nf4, bare, { recursive: true });
+    rmSync(join(bare, 'tokenizer.json'));
+    const options = ['--adapter', trained[0], '--base', folder, '--out', join(work, 'bare.gguf')];
+    const { code, stderr } = await qlora('export', 'gguf', bare, ...options);
+    expect([code, stderr]).toEqual([1, expect.stringContaining('has no tokenizer')]);
+    const open = readdirSync('/proc/self/fd').flatMap((fd) => {
+      try {
+        return [readlinkSync(`/proc/self/fd/${fd}`)];
+      } catch {
+        return []; // that of the listing itself
+      }
+    });
+    expect(open.filter((path) => path.startsWith(work))).toEqual([]);
   });
 
   it('add up, each by its weight', async () => {

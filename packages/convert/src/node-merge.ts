@@ -62,14 +62,7 @@ export async function mergeFolder(
     options.check?.(model);
     if (options.base !== undefined) base = await openBase(options.base, model);
     if (base) options.check?.(base);
-    const { source, quantization, warnings } = base
-      ? { source: base.source, quantization: undefined, warnings: [] }
-      : trainedWeights(model, loaded);
-    const layers = linearInfos(base ?? model);
-    for (const adapter of loaded) {
-      refuseConv1d(adapter, model);
-      checkAdapter(adapter, layers.values());
-    }
+    const { source, layers, quantization, warnings } = mergeTarget(model, base, loaded);
     const isTransposed = (name: string) =>
       isIn4Bits(base ?? model, name) && isConv1dWeight(model.config, name);
     const items = mergedItems(source, loaded, layers, dtype, isTransposed);
@@ -131,6 +124,32 @@ export async function openBase(path: string, model: ModelFolder): Promise<ModelF
   return base;
 }
 
+/** What adapters are merged into. */
+export interface MergeTarget extends TrainedWeights {
+  /** The linear layers, by module name. */
+  readonly layers: ReadonlyMap<string, LinearInfo>;
+}
+
+/**
+ * What adapters are merged into: the weights of `base` as they are, if there is one, else those that they were trained on.
+ * @throws QloraError as {@link trainedWeights} does, and for adapters that do not fit the layers.
+ */
+export function mergeTarget(
+  model: ModelFolder,
+  base: ModelFolder | undefined,
+  adapters: readonly StoredAdapter[],
+): MergeTarget {
+  const weights = base
+    ? { source: base.source, quantization: undefined, warnings: [] }
+    : trainedWeights(model, adapters);
+  const layers = linearInfos(base ?? model);
+  for (const adapter of adapters) {
+    refuseConv1d(adapter, model);
+    checkAdapter(adapter, layers.values());
+  }
+  return { ...weights, layers };
+}
+
 const isIn4Bits = ({ source }: ModelFolder, name: string) =>
   isQuantizedSource(source) && source.quantized.has(name);
 
@@ -147,7 +166,7 @@ function refuseConv1d(adapter: StoredAdapter, { config, path }: ModelFolder): vo
 }
 
 /** The linear layers of a model by module name, for adapters: those in 4 bits, or those that would be. */
-export function linearInfos({ config, source }: ModelFolder): Map<string, LinearInfo> {
+function linearInfos({ config, source }: ModelFolder): Map<string, LinearInfo> {
   const shapes = new Map(source.tensors.map(({ name, shape }) => [name, shape]));
   const names =
     isQuantizedSource(source) && source.quantized.size > 0

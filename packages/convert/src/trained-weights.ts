@@ -25,7 +25,7 @@ export interface TrainedWeights {
 
 /**
  * The weights that adapters were trained on. Those of an adapter that does not say what that was (PEFT's do not) are the
- * model's, dequantized if they are in 4 bits.
+ * model's, dequantized if they are in 4 bits; beside one that does say it, it goes into the same weights, with a warning.
  *
  * @throws QloraError if the model is not in 4 bits and its adapters were trained on different quantizations of it.
  */
@@ -47,7 +47,13 @@ export function trainedWeights(
   }
   if (!quantization) return { source, quantization, warnings: [] };
   const names = linearWeights(config, source.tensors).weights.map(({ name }) => name);
-  return { source: quantizingSource(source, names, quantization), quantization, warnings: [] };
+  const warnings = adapters
+    .filter(({ baseQuantization }) => !baseQuantization)
+    .map(
+      ({ label }) =>
+        `${label} does not say what it was trained on; like the others it goes into the weights in ${describeQuantization(quantization)}`,
+    );
+  return { source: quantizingSource(source, names, quantization), quantization, warnings };
 }
 
 /** Adapters that were trained on another quantization than the model has. */

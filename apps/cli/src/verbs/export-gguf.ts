@@ -1,10 +1,17 @@
 // qlora export gguf: a file that llama.cpp runs. Nothing here knows how to compute with a model, so architectures that cannot be
 // trained here can be exported all the same.
 import { basename, resolve } from 'node:path';
-import { type TrainedWeights, trainedWeights } from '@qlora/convert';
-import { linearInfos, type OpenModel, openBase, openModel, taskPool } from '@qlora/convert/node';
+import {
+  type ModelFolder,
+  mergeTarget,
+  type OpenModel,
+  openBase,
+  openModel,
+  taskPool,
+} from '@qlora/convert/node';
 import {
   type GgufExport,
+  type GgufModel,
   type GgufPart,
   type GgufType,
   ggufFamilyOf,
@@ -12,9 +19,9 @@ import {
   readImatrix,
   exportGguf as writeGguf,
 } from '@qlora/gguf-writer';
-import { checkAdapter, mergedSource, type StoredAdapter } from '@qlora/peft';
+import { mergedSource, type StoredAdapter } from '@qlora/peft';
 import { loadAdapters, type WeightedAdapter } from '@qlora/peft/node';
-import { byteLength, QloraError, type TensorSource } from '@qlora/tensor';
+import { bytesOfTensors, QloraError } from '@qlora/tensor';
 import { fileSink, fileSource } from '@qlora/tensor/node';
 import { byteProgress } from '../byte-progress';
 import { sayMergedInto } from '../merged-into';
@@ -64,48 +71,30 @@ export async function exportGguf(
   const adapters = await loadAdapters(options.adapters ?? []);
   const importance = await readImportance(options.imatrix);
   const model = await openModel(path);
+  let base: ModelFolder | undefined;
   try {
     // Before anything else is read, so that an architecture that is not known is what is said.
     ggufFamilyOf(model.config);
-    const weights = await mergedWeights(model, adapters, options.base);
-    const { source } = weights;
-    const tokenizer = await model.tokenizer();
-    const progress = byteProgress('exporting', reporter);
-    const pool = taskPool({ threads: options.threads, bytes: sourceBytes(source) });
-    const files: string[] = [];
-    const open = async (part: GgufPart) => {
-      const file = ggufPartName(out, part);
-      if (file !== out) await checkOutFile(file, { overwrite, magic: 'GGUF' });
-      files.push(file);
-      return fileSink(file);
-    };
-    const result = await writeGguf(
+    if (options.base !== undefined) base = await openMergeBase(options.base, model, adapters);
+    const { source, quantization, warnings } = mergeTarget(model, base, adapters);
+    const { files, ...result } = await write(
       {
-        source,
+        source: adapters.length > 0 ? mergedSource(source, adapters, { dtype: 'f32' }) : source,
         config: model.config,
-        tokenizer,
+        tokenizer: await model.tokenizer(),
         type,
         name: basename(resolve(path)).replace(/\.qnat$/, ''),
         importance,
         preTokenizer: options.pre,
-        run: pool.run,
-        slots: pool.slots,
-        onProgress: progress.update,
       },
-      splitMaxSize === undefined ? await fileSink(out) : { open, maxSize: splitMaxSize },
-    ).finally(async () => {
-      await pool.close();
-      await weights.close();
-    });
-    progress.stop();
+      options,
+      reporter,
+    );
     for (const { name, type, reason } of result.fallbacks) reporter.warn(`${name} is ${type}: ${reason}`);
-    for (const warning of [...weights.warnings, ...result.warnings]) reporter.warn(warning);
-    const first = files[0] ?? out;
-    reporter.event('exported', {
-      ...{ out: first, files: Math.max(1, files.length), type, quantization: weights.quantization },
-      ...result,
-    });
-    sayMergedInto(weights.quantization, reporter);
+    for (const warning of [...warnings, ...result.warnings]) reporter.warn(warning);
+    const [first = out] = files;
+    reporter.event('exported', { out: first, files: files.length, type, quantization, ...result });
+    sayMergedInto(quantization, reporter);
     const more = files.length > 1 ? ` and ${files.length - 1} files that go with it` : '';
     reporter.say(`${result.tensors} tensors written to ${first}${more}, ${type}`);
     reporter.say(`next: llama-completion -m ${first} -p "…"`);
@@ -113,35 +102,47 @@ export async function exportGguf(
     return result;
   } finally {
     await model.close();
+    await base?.close();
   }
 }
 
-/** The tensors that are exported. */
-async function mergedWeights(
+/** Writes a model's file, or files. */
+async function write(
+  model: Omit<GgufModel, 'run' | 'slots' | 'onProgress'>,
+  { out, splitMaxSize, overwrite = false, threads }: ExportGgufOptions,
+  reporter: Reporter,
+): Promise<GgufExport & { readonly files: readonly string[] }> {
+  const files: string[] = [];
+  const open = async (part: GgufPart) => {
+    const file = ggufPartName(out, part);
+    if (file !== out) await checkOutFile(file, { overwrite, magic: 'GGUF' });
+    files.push(file);
+    return fileSink(file);
+  };
+  const pool = taskPool({ threads, bytes: bytesOfTensors(model.source.tensors) });
+  const progress = byteProgress('exporting', reporter);
+  try {
+    const target =
+      splitMaxSize === undefined ? await open({ index: 0, count: 1 }) : { open, maxSize: splitMaxSize };
+    const how = { run: pool.run, slots: pool.slots, onProgress: progress.update };
+    return { ...(await writeGguf({ ...model, ...how }, target)), files };
+  } finally {
+    progress.stop();
+    await pool.close();
+  }
+}
+
+/** Opens the model of --base, which only says something of adapters. */
+async function openMergeBase(
+  path: string,
   model: OpenModel,
   adapters: readonly StoredAdapter[],
-  basePath: string | undefined,
-): Promise<TrainedWeights & { close(): Promise<void> }> {
-  if (basePath !== undefined && adapters.length === 0) {
-    throw new QloraError({
-      what: '--base says what adapters are merged into, and there is none',
-      fix: 'name one with --adapter, or export the base itself',
-    });
-  }
-  const base = basePath === undefined ? undefined : await openBase(basePath, model);
-  const close = async () => base?.close();
-  try {
-    const stored = { source: base?.source ?? model.source, quantization: undefined, warnings: [] };
-    const weights = base || adapters.length === 0 ? stored : trainedWeights(model, adapters);
-    const layers = linearInfos(base ?? model);
-    for (const adapter of adapters) checkAdapter(adapter, layers.values());
-    const source =
-      adapters.length > 0 ? mergedSource(weights.source, adapters, { dtype: 'f32' }) : weights.source;
-    return { ...weights, source, close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
+): Promise<ModelFolder> {
+  if (adapters.length > 0) return openBase(path, model);
+  throw new QloraError({
+    what: '--base says what adapters are merged into, and there is none',
+    fix: 'name one with --adapter, or export the base itself',
+  });
 }
 
 async function readImportance(file: string | undefined) {
@@ -149,8 +150,4 @@ async function readImportance(file: string | undefined) {
   const bytes = await fileSource(file);
   const imatrix = await readImatrix(bytes).finally(() => bytes.close());
   return { imatrix, file };
-}
-
-function sourceBytes({ tensors }: TensorSource): number {
-  return tensors.reduce((sum, { dtype, shape }) => sum + byteLength(dtype, shape), 0);
 }
