@@ -1,7 +1,7 @@
 // What is computed on a range, as pure functions of arrays: so that a worker thread can do it as well as the caller. A task
 // has a name, because a function cannot be sent to a thread; workers look it up in `TASKS`.
 import { encodeTask } from '@qlora/gguf-writer';
-import { type AdapterConfig, adapterMethods, type LinearInfo, type RowRange } from '@qlora/peft';
+import { type AdapterConfig, adapterMethods, type LinearInfo, mergedRows, type RowRange } from '@qlora/peft';
 import { encodePartTask } from '@qlora/quant-strategies';
 import {
   cast,
@@ -11,7 +11,6 @@ import {
   requireFinite,
   type Task,
   type Tensor,
-  toFloat32,
 } from '@qlora/tensor';
 import { measureTask } from './analyze-measure';
 
@@ -60,13 +59,12 @@ export interface MergeInput {
 export const mergeTask: Task<MergeInput, Tensor> = {
   name: 'merge',
   run({ values, dtype, place, layer, changes, rows }) {
-    const merged = new Float32Array(toFloat32(values));
-    for (const { peftType, config, tensors } of changes) {
+    const adapters = changes.map(({ peftType, config, tensors }) => {
       const method = adapterMethods.get(peftType);
       if (!method) throw new QloraError({ what: `no adapter method "${peftType}"` });
-      const delta = method.deltaWeight(config, layer, tensors, rows);
-      for (let i = 0; i < merged.length; i++) merged[i]! += delta[i]!;
-    }
+      return { method, config, tensors };
+    });
+    const merged = mergedRows(values, layer, adapters, rows);
     const result = fromFloat32(dtype, values.shape, merged);
     requireFinite(result, place.where, place.start);
     return result;

@@ -7,6 +7,7 @@ export * from './contract';
 export * from './lora';
 export * from './lora-config';
 export * from './lora-modules';
+export * from './merged-rows';
 export * from './merged-source';
 export * from './methods';
 export { ALL_LINEAR, matchTargetModules } from './target-modules';

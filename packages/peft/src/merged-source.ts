@@ -9,11 +9,11 @@ import {
   readRange,
   type Tensor,
   type TensorSource,
-  toFloat32,
 } from '@qlora/tensor';
 import type { StoredAdapter } from './adapter-file';
 import { checkModule } from './check-adapter';
 import type { LinearInfo, RowRange } from './contract';
+import { mergedRows } from './merged-rows';
 
 /** A merge that was asked for. */
 export interface MergeOptions {
@@ -37,16 +37,12 @@ export function mergedSource(
   for (const adapter of all)
     for (const layer of adaptedLayers(base, adapter)) layers.set(`${layer.name}.weight`, layer);
   const typeOf = (dtype: DType) => (options.dtype && isFloat(dtype) ? options.dtype : dtype);
-  /** Values of whole rows of a weight, with what the adapters add. */
   const merged = (tensor: Tensor, layer: LinearInfo, rows: RowRange): Float32Array => {
-    const sum = new Float32Array(toFloat32(tensor));
-    for (const { method, config, modules } of all) {
+    const own = all.flatMap(({ method, config, modules }) => {
       const tensors = modules.get(layer.name);
-      if (!tensors) continue;
-      const delta = method.deltaWeight(config, layer, tensors, rows);
-      for (let i = 0; i < sum.length; i++) sum[i]! += delta[i]!;
-    }
-    return sum;
+      return tensors ? [{ method, config, tensors }] : [];
+    });
+    return mergedRows(tensor, layer, own, rows);
   };
   return {
     label: [base.label, ...all.map(({ label }) => label)].join(' + '),
