@@ -1,13 +1,13 @@
 // Any Hugging Face model folder: its config, its weights, and what else lies there. Nothing here knows an architecture, so
 // models that cannot be computed with can be converted all the same.
 import { createHash } from 'node:crypto';
-import { chmod, copyFile, readdir, readFile, stat } from 'node:fs/promises';
+import { chmod, copyFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isQuantizedSource } from '@qlora/quant-strategies';
 import { bitsandbytesSource, parseQuantizationConfig } from '@qlora/safetensors';
 import { openSafetensorsFolder } from '@qlora/safetensors/node';
 import { type ByteSource, QloraError, type TensorSource } from '@qlora/tensor';
-import { fileSource, ioError } from '@qlora/tensor/node';
+import { fileSource, ioError, readSmallFile } from '@qlora/tensor/node';
 import { parseConfigText } from './config-text';
 
 /** An open model folder. */
@@ -74,15 +74,7 @@ async function readConfig(path: string): Promise<string> {
       fix: 'name the folder of a Hugging Face checkpoint',
     });
   }
-  const file = join(path, 'config.json');
-  const info = await stat(file).catch((cause) => {
-    throw ioError(file, cause);
-  });
-  if (info.size > MAX_CONFIG_BYTES)
-    throw new QloraError({ what: `is ${info.size} bytes, too large for a config.json`, where: file });
-  return readFile(file, 'utf8').catch((cause) => {
-    throw ioError(file, cause);
-  });
+  return new TextDecoder().decode(await readSmallFile(join(path, 'config.json'), MAX_CONFIG_BYTES));
 }
 
 // What belongs to a model beside its weights: configs, tokenizers, chat templates, code, licences.

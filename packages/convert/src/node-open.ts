@@ -1,12 +1,12 @@
 // A model to export, wherever it lies: in a folder, or in a QNAT file, which holds config and tokenizer too.
-import { open } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { GgufTokenizerFiles } from '@qlora/gguf-writer';
 import { openQnat, qnatModelFiles } from '@qlora/qnat-writer';
-import { QloraError } from '@qlora/tensor';
-import { fileSource, ioError } from '@qlora/tensor/node';
+import { type ByteSource, QloraError } from '@qlora/tensor';
+import { fileSource, ifThere, ioError, readJsonObject } from '@qlora/tensor/node';
 import { type ModelFolder, openModelFolder } from './node-folder';
-import { readJsonFile, readTokenizerFiles } from './node-tokenizer';
+import { readTokenizerFiles } from './node-tokenizer';
 
 /** An open model with what belongs to it. */
 export interface OpenModel extends ModelFolder {
@@ -21,43 +21,24 @@ export interface OpenModel extends ModelFolder {
  * @throws QloraError as {@link openModelFolder} and `openQnat` do, and for a QNAT file without a config.
  */
 export async function openModel(path: string): Promise<OpenModel> {
-  const magic = await beginningOf(path);
-  if (magic === undefined) return openFolder(path);
-  if (magic === 'QNAT') return openFile(path);
-  throw new QloraError({
-    what: magic === 'GGUF' ? 'is a GGUF file already' : 'is no folder and no QNAT file',
-    where: path,
-    fix: 'name the folder of a Hugging Face checkpoint, or a QNAT file',
-  });
-}
-
-/** The first four bytes of a file; undefined for a folder. */
-async function beginningOf(path: string): Promise<string | undefined> {
-  const file = await open(path).catch((cause) => {
+  const info = await stat(path).catch((cause) => {
     throw ioError(path, cause);
   });
-  try {
-    if ((await file.stat()).isDirectory()) return undefined;
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, 0);
-    return buffer.toString('latin1', 0, bytesRead);
-  } catch (cause) {
-    throw ioError(path, cause);
-  } finally {
-    await file.close();
-  }
+  return info.isDirectory() ? openFolder(path) : openFile(path);
 }
 
 async function openFolder(path: string): Promise<OpenModel> {
   return {
     ...(await openModelFolder(path)),
     tokenizer: () => readTokenizerFiles(path),
-    generation: () => readJsonFile(join(path, 'generation_config.json')),
+    generation: () => ifThere(readJsonObject(join(path, 'generation_config.json'))),
   };
 }
 
 async function openFile(path: string): Promise<OpenModel> {
   const bytes = await fileSource(path);
   try {
+    await refuseOthers(bytes);
     const file = await openQnat(bytes);
     if (!Object.hasOwn(file.json, 'config')) {
       throw new QloraError({
@@ -88,4 +69,15 @@ async function openFile(path: string): Promise<OpenModel> {
     await bytes.close();
     throw error;
   }
+}
+
+/** Throws for a file that does not begin as QNAT files do. */
+async function refuseOthers(bytes: ByteSource): Promise<void> {
+  const magic = new TextDecoder('latin1').decode(await bytes.read(0, Math.min(4, bytes.size)));
+  if (magic === 'QNAT') return;
+  throw new QloraError({
+    what: magic === 'GGUF' ? 'is a GGUF file already' : 'is no folder and no QNAT file',
+    where: bytes.label,
+    fix: 'name the folder of a Hugging Face checkpoint, or a QNAT file',
+  });
 }

@@ -1,43 +1,16 @@
 // Opening a Hugging Face model folder.
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bitsandbytesSource, parseQuantizationConfig } from '@qlora/safetensors';
 import { openSafetensorsFolder } from '@qlora/safetensors/node';
 import { QloraError } from '@qlora/tensor';
-import { ioError } from '@qlora/tensor/node';
+import { ifThere, ioError, readJsonObject } from '@qlora/tensor/node';
 import { checkTensors } from './check-tensors';
 import type { Checkpoint } from './checkpoint';
 import { familyOf } from './family';
 import { createTokenizer } from './tokenizer';
 
-// Far above any real tokenizer.json, far below what would hurt.
-const MAX_JSON_BYTES = 512 * 1024 * 1024;
-
-/** Reads and parses a JSON object. @throws QloraError if it is missing, too large, or no JSON object. */
-export async function readJsonObject(path: string): Promise<Record<string, unknown>> {
-  const info = await stat(path).catch((cause) => {
-    throw ioError(path, cause);
-  });
-  if (info.size > MAX_JSON_BYTES)
-    throw new QloraError({ what: `is ${info.size} bytes, too large for JSON`, where: path });
-  const text = await readFile(path, 'utf8').catch((cause) => {
-    throw ioError(path, cause);
-  });
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new QloraError({ what: `is no JSON: ${(cause as Error).message}`, where: path, cause });
-  }
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-    throw new QloraError({ what: 'is no JSON object', where: path });
-  }
-  return json as Record<string, unknown>;
-}
-
-async function readOptional(path: string): Promise<Record<string, unknown> | undefined> {
-  return (await stat(path).catch(() => undefined)) ? readJsonObject(path) : undefined;
-}
+export { readJsonObject } from '@qlora/tensor/node';
 
 /**
  * Opens a model folder: config.json, safetensors weights (plain or bitsandbytes 4-bit, sharded or not), tokenizer.json.
@@ -65,10 +38,10 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   const tokenizerPath = join(folder, 'tokenizer.json');
   const tokenizerFiles = {
     tokenizer: await readJsonObject(tokenizerPath),
-    config: (await readOptional(join(folder, 'tokenizer_config.json'))) ?? {},
+    config: (await ifThere(readJsonObject(join(folder, 'tokenizer_config.json')))) ?? {},
   };
   const tokenizer = createTokenizer(tokenizerFiles, tokenizerPath);
-  const generationJson = await readOptional(join(folder, 'generation_config.json'));
+  const generationJson = await ifThere(readJsonObject(join(folder, 'generation_config.json')));
   const plain = await openSafetensorsFolder(folder);
   try {
     const source = quantization ? await bitsandbytesSource(plain) : plain;

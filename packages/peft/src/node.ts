@@ -1,10 +1,9 @@
 // Adapter folders on disk, as PEFT writes and reads them: `@qlora/peft/node`.
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { safetensorsSink } from '@qlora/safetensors';
 import { openSafetensorsFile } from '@qlora/safetensors/node';
 import { memorySource, pump, QloraError, type TensorSource } from '@qlora/tensor';
-import { fileSink, folderAtomic, ioError, writeFileAtomic } from '@qlora/tensor/node';
+import { fileSink, folderAtomic, readJsonObject, writeFileAtomic } from '@qlora/tensor/node';
 import {
   ADAPTER_CONFIG_FILE,
   ADAPTER_WEIGHTS_FILE,
@@ -55,13 +54,7 @@ export async function saveAdapter(
  * @throws QloraError naming file, tensor or field.
  */
 export async function loadAdapter(folder: string): Promise<StoredAdapter> {
-  const json = await readConfig(folder);
-  const source = await openSafetensorsFile(join(folder, ADAPTER_WEIGHTS_FILE));
-  try {
-    return await readAdapter(json, source, folder);
-  } finally {
-    await source.close();
-  }
+  return withAdapterFiles(folder, (json, source) => readAdapter(json, source, folder));
 }
 
 /** An adapter folder, and how much of it to take. */
@@ -93,26 +86,24 @@ export async function withLoraFolder<T>(
   folder: string,
   body: (adapter: LoraFolder) => Promise<T>,
 ): Promise<T> {
-  const json = await readConfig(folder);
+  return withAdapterFiles(folder, (json, source) =>
+    body({ modules: loraModules(json, source.tensors, folder), source }),
+  );
+}
+
+/** Opens the two files of an adapter folder for `body`. */
+async function withAdapterFiles<T>(
+  folder: string,
+  body: (json: unknown, source: TensorSource) => Promise<T>,
+): Promise<T> {
+  const json = await readJsonObject(join(folder, ADAPTER_CONFIG_FILE));
   const source = await openSafetensorsFile(join(folder, ADAPTER_WEIGHTS_FILE));
   try {
     for (const [name, dtype] of source.unreadable) {
       throw new QloraError({ what: `is ${dtype}, which is not read`, where: [source.label, name] });
     }
-    return await body({ modules: loraModules(json, source.tensors, folder), source });
+    return await body(json, source);
   } finally {
     await source.close();
-  }
-}
-
-async function readConfig(folder: string): Promise<unknown> {
-  const path = join(folder, ADAPTER_CONFIG_FILE);
-  const text = await readFile(path, 'utf8').catch((cause) => {
-    throw ioError(path, cause);
-  });
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new QloraError({ what: `is no JSON: ${(cause as Error).message}`, where: path, cause });
   }
 }

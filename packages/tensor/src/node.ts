@@ -2,3 +2,4 @@
 // in a browser.
 export * from './node-file';
 export * from './node-folder';
+export * from './node-json';

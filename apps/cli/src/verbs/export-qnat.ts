@@ -1,15 +1,13 @@
 // qlora export qnat: a model in one file of the native format. Nothing here knows how to compute with a model, so any
 // architecture goes into it.
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { linearWeights, transposedSource } from '@qlora/convert';
 import { type ModelFolder, openModelFolder, readTokenizerFiles, taskPool } from '@qlora/convert/node';
 import { checkKnownModel } from '@qlora/models';
-import { readJsonObject } from '@qlora/models/node';
 import { exportNative, qnatModelMetadata } from '@qlora/qnat-writer';
 import { type QuantizationConfig, quantizingSource } from '@qlora/quant-strategies';
 import { bytesOfTensors, finiteSource, type TensorSource } from '@qlora/tensor';
-import { fileSink } from '@qlora/tensor/node';
+import { fileSink, ifThere, readJsonObject } from '@qlora/tensor/node';
 import { byteProgress } from '../byte-progress';
 import { checkOutFile } from '../output';
 import type { Reporter } from '../reporter';
@@ -36,7 +34,7 @@ export async function exportQnat(
   try {
     checkKnownModel(model.config, model.source, folder);
     const { tokenizer, config: tokenizerConfig, ...others } = await readTokenizerFiles(folder);
-    const generationConfig = await readGenerationConfig(folder);
+    const generationConfig = await ifThere(readJsonObject(join(folder, 'generation_config.json')));
     const files = { config: model.config, tokenizer, tokenizerConfig, generationConfig, ...others };
     const source = quantizedSource(model, options.quantization);
     const bytes = bytesOfTensors(model.source.tensors);
@@ -69,9 +67,4 @@ function quantizedSource(model: ModelFolder, config: Partial<QuantizationConfig>
     weights.map(({ name }) => name),
     config,
   );
-}
-
-async function readGenerationConfig(folder: string): Promise<Record<string, unknown> | undefined> {
-  const path = join(folder, 'generation_config.json');
-  return (await stat(path).catch(() => undefined)) ? readJsonObject(path) : undefined;
 }
