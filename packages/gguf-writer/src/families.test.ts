@@ -54,6 +54,9 @@ describe('a family', () => {
 
   it.each([
     ['llama', { num_hidden_layers: 0 }, /num_hidden_layers: is 0/],
+    ['llama', { num_hidden_layers: 513 }, /num_hidden_layers: is 513. 512 are the most/],
+    ['llama', { vocab_size: 2 ** 31 - 1 }, /vocab_size: is 2147483647. 1048576 are the most/],
+    ['llama', { head_dim: 2 ** 31 - 2 }, /head_dim: is 2147483646. 65536 are the most/],
     ['llama', { num_key_value_heads: 3 }, /num_key_value_heads: is 3, of 4 heads/],
     ['llama', { head_dim: 15 }, /head_dim: is 15/],
     ['llama', { rope_scaling: { type: 'dynamic', factor: 2 } }, /rope_type: is "dynamic"/],

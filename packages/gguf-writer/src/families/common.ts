@@ -26,22 +26,30 @@ export interface SizeDefaults {
   readonly normEpsilon: number;
 }
 
+// The config may be a stranger's, and lists as long as these are made before a tensor is looked at.
+/** LLAMA_MAX_LAYERS of llama.cpp (src/llama-hparams.h). */
+const MAX_LAYERS = 512;
+/** The largest vocabularies have 262 000 tokens. */
+const MAX_VOCABULARY = 1 << 20;
+/** Models have 64 to 256. */
+const MAX_HEAD_DIM = 1 << 16;
+
 /** Sizes by the names that all these configs have. */
 export function readSizes(config: ConfigReader, defaults: SizeDefaults): DecoderSizes {
   const hidden = config.size('hidden_size');
   const heads = config.size('num_attention_heads');
   const keyHeads = config.size('num_key_value_heads', defaults.keyHeads ?? heads);
   if (heads % keyHeads !== 0) config.refuse('num_key_value_heads', `is ${keyHeads}, of ${heads} heads`);
-  const headDim = config.size('head_dim', defaults.headDim ?? Math.floor(hidden / heads));
+  const headDim = config.size('head_dim', defaults.headDim ?? Math.floor(hidden / heads), MAX_HEAD_DIM);
   if (headDim % 2 !== 0) config.refuse('head_dim', `is ${headDim}`, 'rotary embeddings need an even number');
   return {
-    layers: config.size('num_hidden_layers'),
+    layers: config.size('num_hidden_layers', undefined, MAX_LAYERS),
     hidden,
     wide: config.size('intermediate_size'),
     heads,
     keyHeads,
     headDim,
-    vocabularySize: config.size('vocab_size'),
+    vocabularySize: config.size('vocab_size', undefined, MAX_VOCABULARY),
     contextLength: config.size('max_position_embeddings', defaults.contextLength),
     normEpsilon: config.number('rms_norm_eps', defaults.normEpsilon),
   };

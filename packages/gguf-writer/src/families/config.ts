@@ -29,11 +29,12 @@ export class ConfigReader {
     return this.#json[field] !== undefined && this.#json[field] !== null;
   }
 
-  /** A positive integer, as all sizes are. */
-  size(field: string, fallback?: number): number {
+  /** A positive integer, as all sizes are. @param most what it may be; default: 2^31 − 1. */
+  size(field: string, fallback?: number, most = 2 ** 31 - 1): number {
     const value = this.#field(field, fallback);
-    if (typeof value === 'number' && Number.isInteger(value) && value > 0 && value < 2 ** 31) return value;
-    return this.refuse(field, `is ${shown(value)}`, 'a positive integer is needed');
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < 1)
+      return this.refuse(field, `is ${shown(value)}`, 'a positive integer is needed');
+    return value <= most ? value : this.refuse(field, `is ${value}`, `${most} are the most`);
   }
 
   /** A finite number above 0. */
