@@ -2,7 +2,8 @@
 // and tensors added up to a model, and the figures that follow from them. All of it is plain data that JSON can hold.
 import { flatRange, type Tensor, toFloat32 } from '@qlora/tensor';
 import type { StrategyOptions } from './contract';
-import { dequantizedParts, type InPartsOptions, quantizeInParts, type TensorParts } from './parts';
+import { dequantizedParts } from './decoded-parts';
+import { type InPartsOptions, quantizeInParts, type TensorParts } from './parts';
 import { type QuantizationConfig, quantizationConfig, quantizedByteLength, quantizeTensor } from './quantize';
 
 /** What is known of the errors of some values. Sums are in f64, in the order in which values came. */

@@ -3,6 +3,8 @@
 export { blockUnit, checkFinite, checkSizes, finiteValues, packScales, scalesOf } from './blocks';
 export * from './blockwise';
 export * from './contract';
+export { PART_VALUES } from './cut';
+export * from './decoded-parts';
 export * from './error-analysis';
 export * from './part-shape';
 export * from './parts';

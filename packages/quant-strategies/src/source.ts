@@ -12,7 +12,8 @@ import {
 } from '@qlora/tensor';
 import { scalesOf } from './blocks';
 import type { QuantizedTensor } from './contract';
-import { dequantizeRange, type InPartsOptions, quantizeInParts } from './parts';
+import { dequantizeRange } from './decoded-parts';
+import { type InPartsOptions, quantizeInParts } from './parts';
 import { dequantizeToTensor, type QuantizationConfig, quantizationConfig, quantizeTensor } from './quantize';
 
 /** What is known of a quantized tensor before it is read. */
