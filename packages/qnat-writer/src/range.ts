@@ -1,6 +1,8 @@
 // Values of a quantized tensor from anywhere in it, decoded from the sections' bytes that they need and no more: whole
 // blocks where a range covers them, a part of a block at its ends. Every piece is decoded by its own strategy, as a small
-// tensor, so the values are those of the whole tensor, bit for bit.
+// tensor, so the values are those of the whole tensor, bit for bit. `dequantizeRange` of quant-strategies is for tensors in memory;
+// it decodes whole what a strategy cannot cut or would not make: blocks of any length, as qlora-rs has them, and channels that
+// are no rows.
 import { createDynamicMap, doubleDequantize } from '@qlora/double-quant';
 import { codecOf, dequantizeTensor, type QuantizedInfo, type QuantizedTensor } from '@qlora/quant-strategies';
 import { bytesOf, elementCount, viewAs } from '@qlora/tensor';

@@ -1,5 +1,6 @@
 // Quantized tensors decoded part by part: all of it, one part after the other, or a range from anywhere in it. What comes out is
 // what dequantizeTensor gives.
+import { checkElements, QloraError } from '@qlora/tensor';
 import { scalesOf } from './blocks';
 import type { QuantizedTensor } from './contract';
 import { type Cut, checkCount, cutOf, PART_VALUES, partsOf, sizesUpTo } from './cut';
@@ -9,10 +10,10 @@ import { codecOf, strategyOf } from './registry';
 
 /**
  * The values that a quantized tensor stands for, in parts that follow one another: those of `dequantizeTensor`, of which
- * only a part is in memory. One part, if the strategy cannot cut the tensor.
+ * only a part is in memory. One part, if the strategy cannot cut the tensor, or has blocks of a size that is not made here.
  *
  * @param partSize values of a part, at most; rounded down to whole units, but not to none.
- * @throws QloraError as `dequantizeTensor` does, and for block sizes with which nothing can be quantized here.
+ * @throws QloraError as `dequantizeTensor` does.
  */
 export function* dequantizedParts(
   quantized: QuantizedTensor,
@@ -31,10 +32,12 @@ export function* dequantizedParts(
 
 /**
  * `count` values of a quantized tensor from `start` on: those of `dequantizeTensor`, of which only the units that hold them
- * are decoded. A tensor that its strategy cannot cut is decoded whole.
- * @throws QloraError as `dequantizeTensor` does.
+ * are decoded. A tensor that its strategy cannot cut, or with blocks of a size that is not made here, is decoded whole.
+ * @throws QloraError as `dequantizeTensor` does, and if the range is not inside the tensor.
  */
 export function dequantizeRange(quantized: QuantizedTensor, start: number, count: number): Float32Array {
+  const { scheme, dtype, shape } = quantized;
+  checkElements({ name: `${scheme} tensor`, dtype, shape }, start, count, 'range');
   const scales = scalesOf(quantized);
   const cut = cutOfQuantized(quantized, scales);
   if (!cut) return dequantizeTensor(quantized).slice(start, start + count);
@@ -46,18 +49,27 @@ export function dequantizeRange(quantized: QuantizedTensor, start: number, count
 }
 
 /**
- * How a tensor is cut. Undefined if its strategy cannot, and if there is not as much of everything as there should be: decoding
- * the whole then says what is wrong.
+ * How a tensor is cut. Undefined if its strategy cannot, if it has blocks of another program's sizes, which can be decoded but not
+ * made, and if there is not as much of everything as there should be: decoding the whole then says what is wrong.
  */
 function cutOfQuantized(quantized: QuantizedTensor, scales: Float32Array): Cut | undefined {
   const { scheme, strategy, shape, blockSize, axis, codes, zeroPoints } = quantized;
   const options = { blockSize, ...(axis === undefined ? {} : { axis }) };
-  const cut = cutOf(shape, strategyOf(strategy), codecOf(scheme), options);
+  const cut = tried(() => cutOf(shape, strategyOf(strategy), codecOf(scheme), options));
   const isWhole =
     codes.length === cut?.sizes.codes &&
     scales.length === cut.sizes.scales &&
     (zeroPoints?.length ?? 0) === cut.sizes.zeroPoints;
   return isWhole ? cut : undefined;
+}
+
+function tried<T>(body: () => T): T | undefined {
+  try {
+    return body();
+  } catch (error) {
+    if (error instanceof QloraError) return undefined;
+    throw error;
+  }
 }
 
 /** Some units of a quantized tensor, as a tensor. */

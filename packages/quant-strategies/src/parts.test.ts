@@ -10,6 +10,7 @@ import {
   encodePart,
   type InPartsOptions,
   PART_VALUES,
+  type QuantizedTensor,
   quantizeInParts,
   quantizeTensor,
   registerStrategy,
@@ -240,6 +241,32 @@ describe('dequantizeRange', () => {
       },
     );
     fc.assert(property, { numRuns: 150 });
+  });
+});
+
+describe('a tensor with blocks of another length than is made here', () => {
+  // As qlora-rs writes them.
+  const odd: QuantizedTensor = {
+    scheme: 'nf4',
+    strategy: 'blockwise',
+    shape: [5, 12],
+    dtype: 'f32',
+    blockSize: 12,
+    codes: Uint8Array.from({ length: 30 }, (_, i) => 37 * i),
+    scales: { kind: 'plain', values: Float32Array.of(1, 2, 3, 4, 5) },
+  };
+
+  it('is decoded as a whole, for a range of it too', () => {
+    const whole = dequantizeTensor(odd);
+    expect(dequantizeRange(odd, 7, 30)).toEqual(whole.slice(7, 37));
+    expect([...dequantizedParts(odd, 24)]).toEqual([{ start: 0, values: whole }]);
+  });
+
+  it('is no more than what it holds, nor is any other', () => {
+    for (const tensor of [odd, quantizeTensor(normals([4, 64]))]) {
+      expect(() => dequantizeRange(tensor, 250, 7)).toThrow(/values 250 to 257 were asked for/);
+      expect(() => dequantizeRange(tensor, -1, 2)).toThrow(/values -1 to 1/);
+    }
   });
 });
 

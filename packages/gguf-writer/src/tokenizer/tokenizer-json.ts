@@ -16,7 +16,6 @@ export interface BpeTokenizer {
   readonly vocab: ReadonlyMap<string, number>;
   readonly merges: readonly (readonly [left: string, right: string])[];
   readonly added: readonly AddedToken[];
-  readonly unkToken: string | undefined;
   readonly byteFallback: boolean;
   readonly ignoreMerges: boolean;
   /** Steps of the normalizer, sequences flattened. */
@@ -55,7 +54,6 @@ export function parseBpe(json: Readonly<Record<string, unknown>>): BpeTokenizer 
     vocab,
     merges: parseMerges(model.merges, vocab),
     added: parseAdded(json.added_tokens),
-    unkToken: typeof model.unk_token === 'string' ? model.unk_token : undefined,
     byteFallback: model.byte_fallback === true,
     ignoreMerges: model.ignore_merges === true,
     normalizers: steps(json.normalizer, 'normalizers', 'normalizer'),
