@@ -40,7 +40,7 @@ it('export gguf writes one beside the file, with its template, stop words and sa
   );
   expect([code, stderr]).toEqual([0, '']);
   const path = join(work, 'Tiny model.Modelfile');
-  expect(stdout).toContain(`next: ollama create tiny-model -f ${path}`);
+  expect(stdout).toContain(`next: ollama create tiny-model -f "${path}"`);
   const text = readFileSync(path, 'utf8');
   expect(text.split('\n')[0]).toBe('FROM "./Tiny model.gguf"');
   expect(text).toMatch(/^TEMPLATE .*\[assistant\]/ms);

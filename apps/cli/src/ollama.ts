@@ -5,6 +5,7 @@ import { QloraError } from '@qlora/tensor';
 import { fileSource, writeFileAtomic } from '@qlora/tensor/node';
 import { checkOutFile } from './output';
 import type { Reporter } from './reporter';
+import { shellWord } from './shell-word';
 
 /** Where a file's Modelfile lies: `model.gguf` has `model.Modelfile`. */
 export const modelfilePath = (gguf: string): string => `${gguf.replace(/\.gguf$/i, '')}.Modelfile`;
@@ -61,7 +62,7 @@ export async function writeModelfile(
   for (const warning of warnings) reporter.warn(`${path}: ${warning}`);
   reporter.event('modelfile', { path, text });
   reporter.say(`Modelfile written to ${path}`);
-  reporter.say(`next: ollama create ${nameFor(gguf)} -f ${path}`);
+  reporter.say(`next: ollama create ${nameFor(gguf)} -f ${shellWord(path)}`);
   return path;
 }
 

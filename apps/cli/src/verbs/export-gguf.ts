@@ -28,6 +28,7 @@ import { sayMergedInto } from '../merged-into';
 import { checkModelfile, refuseSplitModelfile, writeModelfile } from '../ollama';
 import { checkOutFile } from '../output';
 import type { Reporter } from '../reporter';
+import { shellWord } from '../shell-word';
 
 /** The type that is written unless another is asked for: next to f16 in what it computes, at half the size. */
 export const DEFAULT_GGUF_TYPE: GgufType = 'q8_0';
@@ -97,7 +98,7 @@ export async function exportGguf(
     sayMergedInto(quantization, reporter);
     const more = files.length > 1 ? ` and ${files.length - 1} files that go with it` : '';
     reporter.say(`${result.tensors} tensors written to ${first}${more}, ${type}`);
-    reporter.say(`next: llama-completion -m ${first} -p "…"`);
+    reporter.say(`next: llama-completion -m ${shellWord(first)} -p "…"`);
     if (ollama) await writeModelfile(out, { from: out, generation: await model.generation() }, reporter);
     return result;
   } finally {

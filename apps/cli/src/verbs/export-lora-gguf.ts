@@ -15,6 +15,7 @@ import { fileSink, ioError } from '@qlora/tensor/node';
 import { checkModelfile, writeModelfile } from '../ollama';
 import { checkOutFile } from '../output';
 import type { Reporter } from '../reporter';
+import { shellWord } from '../shell-word';
 
 /** Options of {@link exportLoraGguf}. */
 export interface ExportLoraGgufOptions {
@@ -57,7 +58,7 @@ export async function exportLoraGguf(
       reporter.warn(`${fallbacks} of ${tensors} matrices are f16: their rows are no whole blocks of ${type}`);
     reporter.event('exported', { out, type, ...result });
     reporter.say(`${tensors} tensors of ${modules.length} modules written to ${out}`);
-    reporter.say(`next: llama-completion -m BASE.gguf --lora ${out} -p "…"`);
+    reporter.say(`next: llama-completion -m BASE.gguf --lora ${shellWord(out)} -p "…"`);
     if (ollama !== undefined) await writeModelfile(out, { from: ollama, adapter: out }, reporter);
     return result;
   });

@@ -21,6 +21,7 @@ import { checkOutFolder } from '../output';
 import { readText } from '../read-text';
 import { type Report, renderReport } from '../report';
 import { bytes, duration, type Reporter } from '../reporter';
+import { shellWord } from '../shell-word';
 
 /** Options of {@link train}. */
 export interface TrainOptions extends ComputeOptions {
@@ -169,7 +170,9 @@ async function trainLoaded(
       `held-out cross entropy ${evaluation.before.toFixed(4)} → ${evaluation.after.toFixed(4)} nats per token`,
     );
   reporter.say(`adapter written to ${options.out}, with the loss curve in ${join(options.out, REPORT_FILE)}`);
-  reporter.say(`next: qlora generate ${modelFolder} --adapter ${options.out} --prompt "…"`);
+  reporter.say(
+    `next: qlora generate ${shellWord(modelFolder)} --adapter ${shellWord(options.out)} --prompt "…"`,
+  );
   return { out: options.out, steps, trainableParameters, seconds, evaluation };
 }
 
