@@ -69,7 +69,9 @@ describe('a job', () => {
         message = (error as Error).message;
       }
     }
-    expect(message).toMatch(/^kernel fill failed in a worker: RuntimeError: .*bounds.*, memory of \d+ bytes$/);
+    expect(message).toMatch(
+      /^kernel fill failed in a worker: RuntimeError: .*bounds.*, memory of \d+ bytes$/,
+    );
   });
 
   it('of no units does nothing', () => {
