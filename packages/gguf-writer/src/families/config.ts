@@ -29,6 +29,11 @@ export class ConfigReader {
     return this.#json[field] !== undefined && this.#json[field] !== null;
   }
 
+  /** Whether a field is there and null. */
+  isNull(field: string): boolean {
+    return this.#json[field] === null;
+  }
+
   /** A positive integer, as all sizes are. */
   size(field: string, fallback?: number): number {
     const value = this.#field(field, fallback);
@@ -65,6 +70,14 @@ export class ConfigReader {
     const value = this.#field(field, undefined);
     if (value === undefined || typeof value === 'string') return value;
     return this.refuse(field, `is ${shown(value)}`, 'a text is needed');
+  }
+
+  /** Texts, or undefined. */
+  texts(field: string): string[] | undefined {
+    const value = this.#field(field, undefined);
+    if (value === undefined) return undefined;
+    if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value;
+    return this.refuse(field, `is ${shown(value)}`, 'a list of texts is needed');
   }
 
   /** A list of numbers above 0, or undefined. */

@@ -12,6 +12,7 @@ import {
   sizeMetadata,
 } from './common';
 import type { GgufFamily } from './contract';
+import { requireBuiltIn } from './gemma';
 import { readRope } from './rope';
 
 /** The architecture `gemma2`. */
@@ -22,6 +23,10 @@ export const gemma2: GgufFamily = {
 
   describe(config) {
     const sizes = readSizes(config, { keyHeads: 4, headDim: 256, contextLength: 8192, normEpsilon: 1e-6 });
+    requireBuiltIn(config, sizes, { largest: 46, period: 2 });
+    for (const field of ['attn_logit_softcapping', 'final_logit_softcapping']) {
+      if (config.isNull(field)) config.refuse(field, 'is null', 'llama.cpp always has one for Gemma 2');
+    }
     const { theta, type, parameters } = readRope(config);
     // The file does not say it; llama.cpp takes its default.
     if (theta !== 10000) config.refuse('rope_theta', `is ${theta}`, 'llama.cpp takes 10000 for Gemma 2');

@@ -12,6 +12,7 @@ import {
   sizeMetadata,
 } from './common';
 import type { GgufFamily } from './contract';
+import { requireBuiltIn } from './gemma';
 import { readRope, ropeMetadata, slidingTheta } from './rope';
 
 const VISION = /vision_|projector\./;
@@ -25,6 +26,7 @@ export const gemma3: GgufFamily = {
   describe(outer) {
     const config = outer.flattened();
     const sizes = readSizes(config, { keyHeads: 4, headDim: 256, contextLength: 131072, normEpsilon: 1e-6 });
+    requireBuiltIn(config, sizes, { largest: 62, period: 6 });
     if (config.has('attn_logit_softcapping'))
       config.refuse('attn_logit_softcapping', 'is set', 'llama.cpp has none for Gemma 3');
     if (config.flag('attention_bias', false))

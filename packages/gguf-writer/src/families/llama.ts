@@ -9,6 +9,7 @@ import {
   headMetadata,
   norm,
   readSizes,
+  requireActivation,
   sizeMetadata,
 } from './common';
 import type { GgufFamily } from './contract';
@@ -25,6 +26,7 @@ export const llama: GgufFamily = {
 
   describe(config) {
     const sizes = readSizes(config, config.text('model_type') === 'mistral' ? MISTRAL : LLAMA);
+    requireActivation(config, 'hidden_act', ['silu', 'swish']);
     const tied = config.flag('tie_word_embeddings', false);
     const bias = config.flag('attention_bias', false);
     const rope = readRope(config);
