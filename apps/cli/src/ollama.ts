@@ -1,6 +1,7 @@
 // The Modelfile beside a GGUF file, for `ollama create`.
 import { basename, dirname, relative } from 'node:path';
-import { ollamaFacts, ollamaModelfile, readGguf } from '@qlora/gguf-writer';
+import { readGguf } from '@qlora/gguf-writer';
+import { ollamaFacts, ollamaModelfile } from '@qlora/ollama';
 import { QloraError } from '@qlora/tensor';
 import { fileSource, writeFileAtomic } from '@qlora/tensor/node';
 import { checkOutFile } from './output';

@@ -8,6 +8,7 @@ export * from '@qlora/gguf-writer';
 export * as kernels from '@qlora/kernels';
 export * from '@qlora/models';
 export * from '@qlora/nf4';
+export * from '@qlora/ollama';
 export * from '@qlora/peft';
 export * from '@qlora/qlora-layer';
 export * from '@qlora/qnat-writer';

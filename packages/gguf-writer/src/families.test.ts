@@ -1,5 +1,5 @@
 // The pieces of the families. That files are those of llama.cpp's converter is shown by converter.test.ts, and that llama.cpp
-// computes the same by apps/cli/src/llama-cpp.test.ts.
+// computes with them what transformers computes by logits.test.ts.
 import { memorySink, memorySource, QloraError } from '@qlora/tensor';
 import { describe, expect, it } from 'vitest';
 import { ConfigReader } from './families/config';
@@ -15,7 +15,11 @@ const sizes = {
   num_key_value_heads: 2,
   head_dim: 16,
   vocab_size: 300,
+  query_pre_attn_scalar: 16,
 };
+const yarn = (more: object) => ({
+  rope_scaling: { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 64, ...more },
+});
 const describeFamily = (architecture: string, more: object = {}) => {
   const family = ggufFamilies.get(architecture);
   if (!family) throw new Error(architecture);
@@ -44,6 +48,18 @@ describe('a family', () => {
     expect(canonicalName('multi_modal_projector.mm_soft_emb_norm.weight')).toBeUndefined();
   });
 
+  it('has the scale of attention that the largest Gemmas have, where llama.cpp takes a model for one of them', () => {
+    expect(describeFamily('gemma2', { num_hidden_layers: 46, head_dim: 32 }).layers).toBe(46);
+    expect(describeFamily('gemma3', { num_hidden_layers: 62, head_dim: 32 }).layers).toBe(62);
+    expect(() => describeFamily('gemma3', { head_dim: 32 })).toThrow(/is 16. Llama.cpp takes 32/);
+  });
+
+  it('takes what a config says of YaRN if it is what llama.cpp computes with', () => {
+    const attention_factor = 0.1 * Math.log(4) + 1;
+    const { metadata } = describeFamily('qwen2', yarn({ attention_factor, beta_fast: 32, beta_slow: 1 }));
+    expect(metadata.map(([key]) => key)).toContain('qwen2.rope.scaling.yarn_attn_factor');
+  });
+
   it('is found by class, or by model type where there is none', () => {
     expect(ggufFamilyOf({ architectures: ['MistralForCausalLM'] }).architecture).toBe('llama');
     expect(ggufFamilyOf({ model_type: 'phi3' }).architecture).toBe('phi3');
@@ -57,23 +73,29 @@ describe('a family', () => {
     ['llama', { num_hidden_layers: 513 }, /num_hidden_layers: is 513. 512 are the most/],
     ['llama', { vocab_size: 2 ** 31 - 1 }, /vocab_size: is 2147483647. 1048576 are the most/],
     ['llama', { head_dim: 2 ** 31 - 2 }, /head_dim: is 2147483646. 65536 are the most/],
+    ['qwen2', { rope_scaling: { rope_type: 'llama3', factor: 8 } }, /rope_type: is "llama3".*in Llama only/],
     ['llama', { num_key_value_heads: 3 }, /num_key_value_heads: is 3, of 4 heads/],
     ['llama', { head_dim: 15 }, /head_dim: is 15/],
     ['llama', { rope_scaling: { type: 'dynamic', factor: 2 } }, /rope_type: is "dynamic"/],
     ['llama', { rope_scaling: { type: 'linear', factor: '2' } }, /factor: is "2"/],
+    ['llama', { hidden_act: 'gelu' }, /hidden_act: is "gelu". Llama.cpp has silu here/],
     ['qwen2', { use_sliding_window: true }, /use_sliding_window: is true/],
-    ['llama', { hidden_act: 'relu' }, /hidden_act: is "relu"/],
-    ['phi3', { hidden_act: 'gelu' }, /hidden_act: is "gelu"/],
-    ['qwen2', { rope_scaling: { rope_type: 'llama3', factor: 8 } }, /rope_type: is "llama3".*in Llama only/],
+    ['qwen2', yarn({ attention_factor: 1 }), /attention_factor: is 1. Llama.cpp computes with 1.138/],
+    ['qwen3', yarn({ beta_fast: 8 }), /beta_fast: is 8. Llama.cpp computes with 32/],
+    ['qwen3', yarn({ mscale: 1, mscale_all_dim: 0.5 }), /mscale: is set/],
+    ['llama', yarn({ truncate: false }), /truncate: is false/],
+    ['gemma2', { query_pre_attn_scalar: 224 }, /query_pre_attn_scalar: is 224. Llama.cpp takes 16/],
+    ['gemma2', { num_hidden_layers: 46, head_dim: 32, query_pre_attn_scalar: 32 }, /Llama.cpp takes 16/],
+    ['gemma2', { final_logit_softcapping: null }, /final_logit_softcapping: is null/],
+    [
+      'gemma2',
+      { layer_types: ['sliding_attention', 'sliding_attention'] },
+      /has "sliding_attention" for layer 1/,
+    ],
+    ['gemma2', { sliding_window: null }, /sliding_window: is null/],
+    ['gemma3', { hidden_activation: 'silu' }, /hidden_activation: is "silu"/],
+    ['gemma3', { use_bidirectional_attention: true }, /use_bidirectional_attention: is true/],
     ['gemma2', { rope_theta: 5e5 }, /rope_theta: is 500000/],
-    ['gemma2', { attn_logit_softcapping: null }, /attn_logit_softcapping: is null/],
-    ['gemma2', { hidden_activation: 'gelu' }, /hidden_activation: is "gelu"/],
-    ['gemma2', { query_pre_attn_scalar: 224 }, /query_pre_attn_scalar: is 224.*16/],
-    ['gemma2', { layer_types: ['full_attention', 'sliding_attention'] }, /full_attention in layer 0/],
-    ['gemma3', { layer_types: Array(6).fill('sliding_attention') }, /sliding_attention in layer 5/],
-    ['gemma3', { layer_types: 'full_attention' }, /layer_types: is "full_attention". A list of texts/],
-    // The largest: 64 values over 4 heads of 8.
-    ['gemma3', { num_hidden_layers: 62, head_dim: 8, query_pre_attn_scalar: 8 }, /is 8.*takes 16/],
     ['gemma3', { sliding_window_pattern: 4 }, /sliding_window_pattern: is 4/],
     [
       'phi3',
@@ -84,17 +106,6 @@ describe('a family', () => {
     expect(() => describeFamily(architecture, more)).toThrow(QloraError);
     expect(() => describeFamily(architecture, more)).toThrow(message);
   });
-});
-
-it('a Gemma is taken whose queries, layers and activation are as llama.cpp has them', () => {
-  const layer_types = Array.from({ length: 13 }, (_, i) =>
-    i % 6 === 5 ? 'full_attention' : 'sliding_attention',
-  );
-  const hidden_activation = 'gelu_pytorch_tanh';
-  const { tensors } = describeFamily('gemma3', { layer_types, hidden_activation, query_pre_attn_scalar: 16 });
-  expect(tensors.size).toBe(2 + 13 * 13);
-  const largest = { num_hidden_layers: 46, head_dim: 8, query_pre_attn_scalar: 16 };
-  expect(describeFamily('gemma2', largest).layers).toBe(46);
 });
 
 it('rows of q and k have the halves of each head interleaved', () => {

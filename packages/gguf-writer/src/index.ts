@@ -14,8 +14,6 @@ export { ggufFamilies, ggufFamilyOf } from './families/registry';
 export { importanceOf, readImatrix } from './imatrix';
 export type { Imatrix } from './imatrix-rules';
 export * from './lora';
-export { ollamaFacts } from './ollama/from-metadata';
-export { type OllamaModelfile, type OllamaModelfileOptions, ollamaModelfile } from './ollama/modelfile';
 export * from './reader';
 export { GGUF_TYPES, type GgufType } from './recipes';
 export { GGUF_RULES, type GgufRule, IMATRIX_RULES, type ImatrixRule } from './rules';

@@ -68,6 +68,7 @@ it('the names of a multimodal checkpoint, and those of a model without its head,
     num_key_value_heads: 2,
     head_dim: 4,
     vocab_size: 9,
+    query_pre_attn_scalar: 4,
   };
   const cases = [
     ['Gemma3ForConditionalGeneration', 'model.language_model.layers.0.mlp.up_proj'],

@@ -54,6 +54,26 @@ describe('a job', () => {
     expect([...new Float32Array(compute.memory.buffer, address, 16)]).toEqual(Array(16).fill(7));
   });
 
+  it('that fails in a worker says what failed there', async () => {
+    const compute = start({ threads: 2 });
+    await compute.ready();
+    // Two parts, of which the second does not fit: this thread is busy with the first, so a worker takes the second.
+    const part = 1 << 22;
+    grow(compute.memory, compute.heapBase + 4 * part);
+    const target = compute.memory.buffer.byteLength - 4 * part;
+    let message = '';
+    for (let round = 0; round < 200 && !message.includes('in a worker'); round++) {
+      try {
+        compute.run('fill', [target, 1], 2 * part, part);
+      } catch (error) {
+        message = (error as Error).message;
+      }
+    }
+    expect(message).toMatch(
+      /^kernel fill failed in a worker: RuntimeError: .*bounds.*, memory of \d+ bytes$/,
+    );
+  });
+
   it('of no units does nothing', () => {
     start({ threads: 1 }).run('fill', [0, 1], 0, 1);
   });

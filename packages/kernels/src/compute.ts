@@ -3,7 +3,7 @@
 //
 // A job is a kernel, its arguments, and a number of units. The calling thread and the workers take parts of the units until
 // none is left. Which thread takes which part is left to chance; no unit depends on another, so the bytes do not.
-import { ARGUMENTS_AT, CONTROL_BYTES, MAX_ARGUMENTS, SLOT, SPINS } from './control';
+import { ARGUMENTS_AT, CONTROL_BYTES, FAILURE_AT, MAX_ARGUMENTS, SLOT, SPINS } from './control';
 import { features } from './features';
 import { computeRelaxed } from './generated/compute-relaxed';
 import { computeSimd } from './generated/compute-simd';
@@ -138,6 +138,7 @@ class Giver {
   readonly #index: ReadonlyMap<string, number>;
   readonly #control: Int32Array;
   readonly #args: Float64Array;
+  readonly #text: Uint8Array;
   /** False on the main thread of a browser, which must not sleep. */
   readonly #maySleep: boolean;
 
@@ -146,6 +147,7 @@ class Giver {
     this.#index = new Map(kernels.map((name, i) => [name, i]));
     this.#control = new Int32Array(memory.buffer, 0, ARGUMENTS_AT / 4);
     this.#args = new Float64Array(memory.buffer, ARGUMENTS_AT, MAX_ARGUMENTS);
+    this.#text = new Uint8Array(memory.buffer, FAILURE_AT, CONTROL_BYTES - FAILURE_AT);
     this.#maySleep = !('document' in globalThis);
   }
 
@@ -179,7 +181,13 @@ class Giver {
       // Asked for also when this thread failed: the next job is not to blame.
       failed = Atomics.exchange(control, SLOT.failed, 0) === 1;
     }
-    if (failed) throw new Error(`kernel ${name} failed in a worker`);
+    if (failed) throw new Error(`kernel ${name} failed in a worker: ${this.#failure()}`);
+  }
+
+  /** What the worker that failed wrote. */
+  #failure(): string {
+    const text = this.#text.slice();
+    return String.fromCharCode(...text.subarray(0, text.indexOf(0)));
   }
 
   stop(): void {

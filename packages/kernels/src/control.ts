@@ -37,6 +37,8 @@ export const SLOT = {
 export const ARGUMENTS_AT = 64;
 /** Most arguments of a kernel, `begin` and `end` not counted. */
 export const MAX_ARGUMENTS = 48;
+/** Where a worker writes what failed: a byte for each character, and a zero at the end. */
+export const FAILURE_AT = ARGUMENTS_AT + 8 * MAX_ARGUMENTS;
 /** Bytes that the control block takes: what is below is not used by the modules (--memoryBase). */
 export const CONTROL_BYTES = 1024;
 

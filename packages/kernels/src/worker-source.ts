@@ -1,6 +1,6 @@
 // The program of a worker, as text: a file of its own would have to be found by every bundler, and a function turned to
 // text is spoilt by tools that rewrite functions. It is the counterpart of `Pool.run`; control.ts explains the protocol.
-import { ARGUMENTS_AT, MAX_ARGUMENTS, SLOT, SPINS } from './control';
+import { ARGUMENTS_AT, CONTROL_BYTES, FAILURE_AT, MAX_ARGUMENTS, SLOT, SPINS } from './control';
 
 /**
  * Plain JavaScript for Node's worker threads and for Web Workers. A function, so that a bundle without workers can leave it
@@ -8,6 +8,9 @@ import { ARGUMENTS_AT, MAX_ARGUMENTS, SLOT, SPINS } from './control';
  */
 export const workerSource = (): string => `'use strict';
 const start = ({ module, memory, kernels, scratch }) => {
+  // V8 tells other threads when a shared memory grows. One that is just taking it over is not on the list yet, and would go on
+  // with the old length, which memory.fill and memory.copy are held to. Growing by nothing looks again.
+  memory.grow(0);
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
   exports.setScratch(scratch);
   const control = new Int32Array(memory.buffer, 0, ${ARGUMENTS_AT / 4});
@@ -36,7 +39,10 @@ const start = ({ module, memory, kernels, scratch }) => {
           if (begin >= units) break;
           kernel(...given, begin, Math.min(begin + grain, units));
         }
-      } catch {
+      } catch (error) {
+        const text = new Uint8Array(memory.buffer, ${FAILURE_AT}, ${CONTROL_BYTES - FAILURE_AT}).fill(0);
+        const message = String(error) + ', memory of ' + memory.buffer.byteLength + ' bytes';
+        for (let i = 0; i < Math.min(message.length, text.length - 1); i++) text[i] = message.charCodeAt(i);
         Atomics.store(control, ${SLOT.failed}, 1);
       }
     }

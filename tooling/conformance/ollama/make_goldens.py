@@ -7,7 +7,7 @@ models' chat templates in models/templates and tests/test-chat-template.cpp; mor
 of them: the Modelfile that our code writes, what Ollama's own parser and template packages make of it (main.go, built with go),
 and the text that transformers' apply_chat_template gives. A Modelfile with a TEMPLATE whose prompt is not transformers' text,
 character for character, in each chat that the chat template takes, fails the run. Writes
-packages/gguf-writer/src/ollama/goldens/chat.json for the families in GOLDEN, and prints a table of all.
+packages/ollama/src/goldens/chat.json for the families in GOLDEN, and prints a table of all.
 
 Two things are taken from transformers' text: the BOS, where Ollama puts it in front by itself, and the clock (strftime_now),
 since a golden must not change with the day; templates take their fixed date instead. Needs transformers.
@@ -27,8 +27,8 @@ from transformers import PreTrainedTokenizerFast
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 LLAMA = pathlib.Path(sys.argv[1]).resolve()
-WRITER = ROOT / "packages/gguf-writer"
-GOLDEN = WRITER / "src/ollama/goldens/chat.json"
+WRITER = ROOT / "packages/ollama"
+GOLDEN = WRITER / "src/goldens/chat.json"
 OLLAMA = "github.com/ollama/ollama"
 
 SYSTEM = {"role": "system", "content": "Answer briefly.\nIn English."}

@@ -53,11 +53,12 @@ export async function hasLlamaCpp(): Promise<boolean> {
 
 /**
  * Loads a GGUF file, and LoRA adapters in GGUF if any.
+ * @param options.cache type of the keys and values that it keeps; its own default is f16.
  * @throws llama.cpp's own error if it refuses the file.
  */
 export async function loadGguf(
   path: string,
-  options: { contextSize?: number; lora?: string | readonly LoraFile[] } = {},
+  options: { contextSize?: number; cache?: 'f16' | 'f32'; lora?: string | readonly LoraFile[] } = {},
 ): Promise<LlamaCppModel> {
   const runtime = await engine();
   if (!runtime) throw new Error('node-llama-cpp has no binary for this platform');
@@ -67,6 +68,10 @@ export async function loadGguf(
   const context = await model.createContext({
     contextSize: options.contextSize ?? 512,
     threads: 1,
+    ...(options.cache === 'f32'
+      ? // Flash attention makes f16 of them again.
+        { experimentalKvCacheKeyType: 'F32', experimentalKvCacheValueType: 'F32', flashAttention: false }
+      : {}),
     ...(adapters.length > 0 ? { lora: { adapters } } : {}),
   });
   const sequence = context.getSequence();

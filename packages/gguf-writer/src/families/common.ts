@@ -55,6 +55,13 @@ export function readSizes(config: ConfigReader, defaults: SizeDefaults): Decoder
   };
 }
 
+/** Refuses an activation that is not the one llama.cpp has built in. @param names of it in transformers, the usual one first. */
+export function requireActivation(config: ConfigReader, field: string, names: readonly string[]): void {
+  const name = config.text(field);
+  if (name !== undefined && !names.includes(name))
+    config.refuse(field, `is "${name}"`, `llama.cpp has ${names[0]} here`);
+}
+
 /** The metadata of sizes, in the converter's order. */
 export function sizeMetadata(architecture: string, sizes: DecoderSizes): [string, GgufValue][] {
   return [

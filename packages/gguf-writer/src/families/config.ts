@@ -29,6 +29,11 @@ export class ConfigReader {
     return this.#json[field] !== undefined && this.#json[field] !== null;
   }
 
+  /** Whether a field is there and null. */
+  isNull(field: string): boolean {
+    return this.#json[field] === null;
+  }
+
   /** A positive integer, as all sizes are. @param most what it may be; default: 2^31 − 1. */
   size(field: string, fallback?: number, most = 2 ** 31 - 1): number {
     const value = this.#field(field, fallback);
@@ -68,16 +73,11 @@ export class ConfigReader {
     return this.refuse(field, `is ${shown(value)}`, 'a text is needed');
   }
 
-  /** Whether a field is there and null, which transformers tells from one that is missing where the default is a number. */
-  isNull(field: string): boolean {
-    return this.#json[field] === null;
-  }
-
-  /** A list of texts, or undefined. */
+  /** Texts, or undefined. */
   texts(field: string): string[] | undefined {
     const value = this.#field(field, undefined);
     if (value === undefined) return undefined;
-    if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value as string[];
+    if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value;
     return this.refuse(field, `is ${shown(value)}`, 'a list of texts is needed');
   }
 

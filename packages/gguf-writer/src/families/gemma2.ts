@@ -1,7 +1,6 @@
 // Gemma 2 (conversion/gemma.py, Gemma2Model): four norms a layer, whose weights are stored less 1; embeddings always tied;
 // tanh caps on attention and output; every other layer with sliding attention, which llama.cpp knows by itself.
 import { f32Value, u32 } from '../value';
-import { requireActivation, requireQueryScale, requireSlidingPattern, TANH_GELU } from './checks';
 import {
   attention,
   decoderName,
@@ -13,6 +12,7 @@ import {
   sizeMetadata,
 } from './common';
 import type { GgufFamily } from './contract';
+import { requireBuiltIn } from './gemma';
 import { readRope } from './rope';
 
 /** The architecture `gemma2`. */
@@ -23,9 +23,10 @@ export const gemma2: GgufFamily = {
 
   describe(config) {
     const sizes = readSizes(config, { keyHeads: 4, headDim: 256, contextLength: 8192, normEpsilon: 1e-6 });
-    requireActivation(config, 'hidden_activation', TANH_GELU);
-    requireQueryScale(config, sizes, 46);
-    requireSlidingPattern(config, 2);
+    requireBuiltIn(config, sizes, { largest: 46, period: 2 });
+    for (const field of ['attn_logit_softcapping', 'final_logit_softcapping']) {
+      if (config.isNull(field)) config.refuse(field, 'is null', 'llama.cpp always has one for Gemma 2');
+    }
     const { theta, type, parameters } = readRope(config);
     // The file does not say it; llama.cpp takes its default.
     if (theta !== 10000) config.refuse('rope_theta', `is ${theta}`, 'llama.cpp takes 10000 for Gemma 2');
@@ -33,9 +34,6 @@ export const gemma2: GgufFamily = {
       parameters.refuse('rope_type', `is "${type}"`, 'llama.cpp does not scale Gemma 2');
     if (config.flag('attention_bias', false))
       config.refuse('attention_bias', 'is true', 'llama.cpp has none');
-    for (const field of ['attn_logit_softcapping', 'final_logit_softcapping']) {
-      if (config.isNull(field)) config.refuse(field, 'is null', 'llama.cpp always caps in Gemma 2');
-    }
     const layer = [
       norm('input_layernorm', 'attn_norm', sizes.hidden, 1),
       ...attention(sizes),

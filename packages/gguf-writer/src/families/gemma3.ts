@@ -1,7 +1,6 @@
 // Gemma 3, its language model (conversion/gemma.py, Gemma3Model): as Gemma 2, with norms on queries and keys, and two bases of
 // the rotary embedding, one for full and one for sliding attention. Of a multimodal checkpoint the vision part is left out.
 import { f32Value, type GgufValue, u32 } from '../value';
-import { requireActivation, requireQueryScale, requireSlidingPattern, TANH_GELU } from './checks';
 import {
   attention,
   decoderName,
@@ -13,6 +12,7 @@ import {
   sizeMetadata,
 } from './common';
 import type { GgufFamily } from './contract';
+import { requireBuiltIn } from './gemma';
 import { readRope, ropeMetadata, slidingTheta } from './rope';
 
 const VISION = /vision_|projector\./;
@@ -26,9 +26,7 @@ export const gemma3: GgufFamily = {
   describe(outer) {
     const config = outer.flattened();
     const sizes = readSizes(config, { keyHeads: 4, headDim: 256, contextLength: 131072, normEpsilon: 1e-6 });
-    requireActivation(config, 'hidden_activation', TANH_GELU);
-    requireQueryScale(config, sizes, 62);
-    requireSlidingPattern(config, 6);
+    requireBuiltIn(config, sizes, { largest: 62, period: 6 });
     if (config.has('attn_logit_softcapping'))
       config.refuse('attn_logit_softcapping', 'is set', 'llama.cpp has none for Gemma 3');
     if (config.flag('attention_bias', false))

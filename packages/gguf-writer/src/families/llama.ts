@@ -1,7 +1,6 @@
 // Llama 2 and 3, Mistral, TinyLlama, SmolLM2 (conversion/llama.py, LlamaModel). Hugging Face rotates pairs (i, i + half) of a
 // head, llama.cpp pairs (2i, 2i + 1) for this architecture, so the rows of q and k change their order.
 import { u32 } from '../value';
-import { requireActivation, SILU } from './checks';
 import {
   attention,
   decoderName,
@@ -10,6 +9,7 @@ import {
   headMetadata,
   norm,
   readSizes,
+  requireActivation,
   sizeMetadata,
 } from './common';
 import type { GgufFamily } from './contract';
@@ -26,7 +26,7 @@ export const llama: GgufFamily = {
 
   describe(config) {
     const sizes = readSizes(config, config.text('model_type') === 'mistral' ? MISTRAL : LLAMA);
-    requireActivation(config, 'hidden_act', SILU);
+    requireActivation(config, 'hidden_act', ['silu', 'swish']);
     const tied = config.flag('tie_word_embeddings', false);
     const bias = config.flag('attention_bias', false);
     const rope = readRope(config);

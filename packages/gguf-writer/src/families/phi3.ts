@@ -1,8 +1,15 @@
 // Phi 3 and 4 (conversion/phi.py, Phi3MiniModel): query, key and value are one weight, gate and up another, in the checkpoint as
 // in the file. Long contexts have factors of their own, which go into the file as tensors.
 import { f32Value, type GgufValue, u32 } from '../value';
-import { requireActivation, SILU } from './checks';
-import { decoderName, decoderTensors, linear, norm, readSizes, sizeMetadata } from './common';
+import {
+  decoderName,
+  decoderTensors,
+  linear,
+  norm,
+  readSizes,
+  requireActivation,
+  sizeMetadata,
+} from './common';
 import type { ConfigReader } from './config';
 import type { GgufExtraTensor, GgufFamily } from './contract';
 import { type Rope, readRope } from './rope';
@@ -15,7 +22,7 @@ export const phi3: GgufFamily = {
 
   describe(config) {
     const sizes = readSizes(config, { contextLength: 4096, normEpsilon: 1e-5 });
-    requireActivation(config, 'hidden_act', SILU);
+    requireActivation(config, 'hidden_act', ['silu', 'swish']);
     const { hidden, wide, heads, keyHeads, headDim } = sizes;
     if (headDim !== Math.floor(hidden / heads)) {
       config.refuse('head_dim', `is ${headDim}`, 'llama.cpp divides the hidden size by the heads for Phi 3');
@@ -77,6 +84,9 @@ function longRope(
   });
   const scale = contextLength / original;
   const attention = scale > 1 ? Math.sqrt(1 + Math.log(scale) / Math.log(original)) : 1;
+  const own = parameters.optionalNumber('attention_factor');
+  if (own !== undefined && Math.abs(own - attention) > 1e-5 * attention)
+    parameters.refuse('attention_factor', `is ${own}`, `llama.cpp's converter writes ${attention}`);
   if (!Number.isFinite(attention)) config.refuse('original_max_position_embeddings', `is ${original}`);
   return {
     metadata: [['phi3.rope.scaling.attn_factor', f32Value(attention)]],

@@ -1,5 +1,4 @@
 // Qwen 2 and 2.5 (conversion/qwen.py, Qwen2Model): q, k and v have biases, the output has none, rows stay as they are.
-import { requireActivation, SILU } from './checks';
 import {
   attention,
   decoderName,
@@ -8,6 +7,7 @@ import {
   headMetadata,
   norm,
   readSizes,
+  requireActivation,
   sizeMetadata,
 } from './common';
 import type { GgufFamily } from './contract';
@@ -21,7 +21,7 @@ export const qwen2: GgufFamily = {
 
   describe(config) {
     const sizes = readSizes(config, { keyHeads: 32, contextLength: 32768, normEpsilon: 1e-6 });
-    requireActivation(config, 'hidden_act', SILU);
+    requireActivation(config, 'hidden_act', ['silu', 'swish']);
     if (config.flag('use_sliding_window', false)) {
       config.refuse('use_sliding_window', 'is true', 'llama.cpp has full attention only for Qwen 2');
     }

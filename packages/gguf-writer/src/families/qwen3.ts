@@ -1,5 +1,4 @@
 // Qwen 3, dense (conversion/qwen.py, Qwen3Model): norms on the queries and keys of each head, no biases.
-import { requireActivation, SILU } from './checks';
 import {
   attention,
   decoderName,
@@ -8,6 +7,7 @@ import {
   headMetadata,
   norm,
   readSizes,
+  requireActivation,
   sizeMetadata,
 } from './common';
 import type { GgufFamily } from './contract';
@@ -21,7 +21,7 @@ export const qwen3: GgufFamily = {
 
   describe(config) {
     const sizes = readSizes(config, { keyHeads: 32, headDim: 128, contextLength: 32768, normEpsilon: 1e-6 });
-    requireActivation(config, 'hidden_act', SILU);
+    requireActivation(config, 'hidden_act', ['silu', 'swish']);
     for (const field of ['attention_bias', 'use_sliding_window']) {
       if (config.flag(field, false))
         config.refuse(field, 'is true', 'llama.cpp has no such thing for Qwen 3');

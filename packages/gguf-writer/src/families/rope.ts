@@ -54,6 +54,7 @@ export function ropeMetadata(architecture: string, rope: Rope, config: ConfigRea
       const context = parameters.optionalSize('original_max_position_embeddings');
       const original = context ?? config.size('original_max_position_embeddings');
       const attention = parameters.optionalNumber('attention_factor');
+      requireUsualYarn(parameters);
       const numbers: [string, number | undefined][] = [
         ['yarn_ext_factor', parameters.optionalNumber('extrapolation_factor')],
         ['yarn_attn_factor', attention ?? parameters.optionalNumber('attn_factor')],
@@ -76,6 +77,27 @@ export function ropeMetadata(architecture: string, rope: Rope, config: ConfigRea
         `llama.cpp has linear${architecture === 'llama' ? ', llama3' : ''} and yarn here`,
       );
   }
+}
+
+/**
+ * Refuses what transformers computes YaRN with and llama.cpp does not: of the numbers that follow the factor it reads none for
+ * these architectures (the keys are known, src/models/qwen2.cpp and its kin do not ask for them), and takes its defaults.
+ */
+function requireUsualYarn(parameters: ConfigReader): void {
+  const usual: [field: string, number][] = [
+    ['attention_factor', 0.1 * Math.log(Math.max(1, parameters.number('factor'))) + 1],
+    ['beta_fast', 32],
+    ['beta_slow', 1],
+  ];
+  for (const [field, number] of usual) {
+    const value = parameters.optionalNumber(field);
+    if (value !== undefined && Math.abs(value - number) > 1e-5 * number)
+      parameters.refuse(field, `is ${value}`, `llama.cpp computes with ${number}`);
+  }
+  // Together they are an attention factor.
+  if (!parameters.has('attention_factor') && parameters.has('mscale') && parameters.has('mscale_all_dim'))
+    parameters.refuse('mscale', 'is set', 'llama.cpp scales attention by the factor alone');
+  if (!parameters.flag('truncate', true)) parameters.refuse('truncate', 'is false', 'llama.cpp truncates');
 }
 
 /**

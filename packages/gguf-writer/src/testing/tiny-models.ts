@@ -35,6 +35,8 @@ export interface TinyModel {
   /** Name of llama.cpp's pre-tokenizer that the tokenizer must get, where it is byte-level. */
   readonly pre?: string;
   readonly dtype: 'f32' | 'f16' | 'bf16';
+  /** What its weights are multiplied by, for logits that are not nearly all the same. Default 1. */
+  readonly spread?: number;
   readonly types: readonly GgufType[];
   /** Types that are tried with an importance matrix too. */
   readonly weighted?: readonly GgufType[];
@@ -323,7 +325,13 @@ export const tinyModels: readonly TinyModel[] = [
       model_type: 'gemma3',
       bos_token_id: 2,
       eos_token_id: 1,
-      text_config: { model_type: 'gemma3_text', ...sizes, head_dim: 32, sliding_window: 128 },
+      text_config: {
+        model_type: 'gemma3_text',
+        ...sizes,
+        head_dim: 32,
+        query_pre_attn_scalar: 32,
+        sliding_window: 128,
+      },
       vision_config: { model_type: 'siglip_vision_model' },
     },
     tokenizer: pieces('gemma', gemmaSpecial, false),
@@ -442,7 +450,8 @@ export function tinyTensors(model: TinyModel): [string, Tensor][] {
   return [...shapes].map(([name, shape]): [string, Tensor] => {
     const values = Float32Array.from({ length: elementCount(shape) }, () => {
       // A sum of uniform numbers, not a cosine: the same bits on every machine.
-      return (uniform() + uniform() + uniform() - 1.5) * 0.08 + (name.endsWith('norm.weight') ? 0.5 : 0);
+      const value = (uniform() + uniform() + uniform() - 1.5) * 0.08 * (model.spread ?? 1);
+      return value + (name.endsWith('norm.weight') ? 0.5 : 0);
     });
     if (model.dtype === 'f32') return [name, tensor('f32', shape, values)];
     if (model.dtype === 'f16') return [name, tensor('f16', shape, f32ArrayToF16(values))];

@@ -1,5 +1,5 @@
+// Modelfiles of single options; that Ollama reads them as meant, and whole chat templates, are in conformance.test.ts.
 import { describe, expect, it } from 'vitest';
-import { bool, list, text, u32 } from '../value';
 import { ollamaFacts } from './from-metadata';
 import { ollamaModelfile } from './modelfile';
 import { isWritable, quoted } from './quoting';
@@ -144,12 +144,12 @@ describe('ollamaFacts', () => {
   it('reads a GGUF file’s metadata', () => {
     const { tokenOf, ...facts } = ollamaFacts(
       new Map([
-        ['general.architecture', text('llama')],
-        ['tokenizer.chat_template', text(CHATML)],
-        ['tokenizer.ggml.tokens', list('string', ['<unk>', '<s>', '</s>'])],
-        ['tokenizer.ggml.bos_token_id', u32(1)],
-        ['tokenizer.ggml.eos_token_id', u32(2)],
-        ['tokenizer.ggml.add_bos_token', bool(false)],
+        ['general.architecture', { type: 'string', value: 'llama' }],
+        ['tokenizer.chat_template', { type: 'string', value: CHATML }],
+        ['tokenizer.ggml.tokens', { type: 'array', items: 'string', value: ['<unk>', '<s>', '</s>'] }],
+        ['tokenizer.ggml.bos_token_id', { type: 'u32', value: 1 }],
+        ['tokenizer.ggml.eos_token_id', { type: 'u32', value: 2 }],
+        ['tokenizer.ggml.add_bos_token', { type: 'bool', value: false }],
       ]),
     );
     expect(facts).toEqual({

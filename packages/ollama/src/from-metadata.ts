@@ -1,5 +1,5 @@
 // What a Modelfile needs to know of a model, from the metadata of its GGUF file: what Ollama itself reads there.
-import type { GgufMetadata } from '../value';
+import type { GgufMetadata } from '@qlora/gguf-writer';
 import type { OllamaModelfileOptions } from './modelfile';
 
 /**

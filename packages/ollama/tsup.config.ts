@@ -1,0 +1,3 @@
+import { preset } from '@qlora-tooling/tsup';
+
+export default preset();
