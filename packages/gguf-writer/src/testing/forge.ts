@@ -1,6 +1,5 @@
 // GGUF files that lie. A valid one is taken apart into what its bytes say, one thing is changed, and it is put together again
 // as it stands: nothing is counted, aligned or checked anew.
-
 import { bytesSource } from '@qlora/tensor';
 import { joined } from '@qlora-tooling/fuzz';
 import { BytesWriter } from '../bytes-writer';

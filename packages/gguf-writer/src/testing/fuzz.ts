@@ -1,6 +1,5 @@
 // One case of the fuzzing after the other, each from a seed and its number, so that any can be made again alone. Whatever the
 // bytes: a file is refused by a rule, or every tensor of it can be read, and no more is read or kept than the file has.
-
 import { elementCount } from '@qlora/tensor';
 import {
   type CountingSource,

@@ -1,6 +1,5 @@
 // GGUF files made wrong by chance and by seed: bytes changed blindly, and files changed by someone who knows the format, with
 // offsets and counts made right again some of the time, so that they are read to the end.
-
 import type { Random } from '@qlora/tensor';
 import { joined, mutateBytes as mutateBlindly, pick, place } from '@qlora-tooling/fuzz';
 import { copyOf, type Forged, type ForgedTensor, forged, forgedText, u32, u64 } from './forge';

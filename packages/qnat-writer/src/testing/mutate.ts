@@ -1,6 +1,5 @@
 // QNAT files made wrong, by chance and by seed: blindly, and by someone who knows the format and makes sizes and checksums
 // right again, so that what is wrong is met as far inside the reader as possible.
-
 import { bytesOf, type Random } from '@qlora/tensor';
 import { jsonTokens, mutateBytes as mutateBlindly, pick, place } from '@qlora-tooling/fuzz';
 import { crc32 } from '../header';

@@ -1,6 +1,5 @@
 // Opens whatever it is given, reads everything in it in every way, and watches what that asks for: the reads of the file,
 // the sizes of the arrays that come back, and that nothing but a QloraError with a rule is thrown.
-
 import { bytesOf, elementCount, elementSize } from '@qlora/tensor';
 import { countingSource, ProbeFailure, ruleOf } from '@qlora-tooling/fuzz';
 import { openQnat } from '../reader';

@@ -1,7 +1,6 @@
 // Real files made wrong, by chance and by seed: bytes changed blindly, and headers changed by someone who
 // knows JSON and the format. A change of structure gives the header its right length again, most of the time,
 // so that it is read to the end.
-
 import type { Random } from '@qlora/tensor';
 import { joined, jsonTokens, mutateBytes as mutateBlindly, pick, place } from '@qlora-tooling/fuzz';
 import { FILE_DTYPES, fileDType } from '../dtypes';

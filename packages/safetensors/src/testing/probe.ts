@@ -1,6 +1,5 @@
 // Opens whatever it is given, reads everything in it in every way, and watches what that asks for: the reads
 // of the file, the sizes of the arrays that come back, and that nothing but a QloraError is thrown.
-
 import { bytesSource, elementCount, elementSize, QloraError, type TensorSource } from '@qlora/tensor';
 import { countingSource, ProbeFailure, refusalOf, ruleOf } from '@qlora-tooling/fuzz';
 import { bitsandbytesSource, joinShards, openSafetensors, parseIndex } from '../index';
