@@ -3,11 +3,11 @@
 import { readFileSync } from 'node:fs';
 import { codecNames, quantizeTensor, strategyNames } from '@qlora/quant-strategies';
 import { bytesOf, bytesSource, cast, DTYPES, elementCount, QloraError, type Tensor } from '@qlora/tensor';
+import { countingSource } from '@qlora-tooling/fuzz';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { openQnat } from './reader';
 import { bits, fileOf, partsOf, readAll, ruleOf, someTensor, threeTensors } from './testing';
-import { countingSource } from './testing/probe';
 import { denseSample } from './testing/samples';
 
 const shapes = fc.oneof(

@@ -8,6 +8,7 @@
 // - CVE-2026-7482: Ollama, a tensor beyond the end of the file
 // - pull request 18674 and issue 27203 of llama.cpp: products of lengths that overflow
 
+import { joined } from '@qlora-tooling/fuzz';
 import { type GgufRule, VALUE_TYPES } from '../index';
 import { MAX_ENTRIES, MAX_ITEMS, MAX_KEY, MAX_STRING, MAX_TENSORS } from '../rules';
 import {
@@ -20,7 +21,6 @@ import {
   forgedEntry,
   forgedText,
   headerOf,
-  joined,
   takenApart,
   u32,
   u64,

@@ -1,6 +1,7 @@
 // GGUF files that lie. A valid one is taken apart into what its bytes say, one thing is changed, and it is put together again
 // as it stands: nothing is counted, aligned or checked anew.
 import { bytesSource } from '@qlora/tensor';
+import { joined } from '@qlora-tooling/fuzz';
 import { BytesWriter } from '../bytes-writer';
 import { alignTo, GGUF_MAGIC } from '../container';
 import { readGguf } from '../reader';
@@ -133,14 +134,3 @@ export function forged(file: Forged): Uint8Array {
 export const u32 = (value: number) => new Uint8Array(Uint32Array.of(value).buffer);
 /** Eight bytes, little endian. */
 export const u64 = (value: bigint) => new Uint8Array(BigUint64Array.of(BigInt.asUintN(64, value)).buffer);
-
-/** All of them, one after the other. */
-export function joined(...parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}

@@ -1,10 +1,8 @@
 // GGUF files made wrong by chance and by seed: bytes changed blindly, and files changed by someone who knows the format, with
 // offsets and counts made right again some of the time, so that they are read to the end.
 import type { Random } from '@qlora/tensor';
-import { copyOf, type Forged, type ForgedTensor, forged, forgedText, joined, u32, u64 } from './forge';
-
-const pick = <T>(rng: Random, items: readonly T[]): T => items[rng.integer(items.length)] as T;
-const place = (rng: Random, length: number) => (length === 0 ? 0 : rng.integer(length));
+import { joined, mutateBytes as mutateBlindly, pick, place } from '@qlora-tooling/fuzz';
+import { copyOf, type Forged, type ForgedTensor, forged, forgedText, u32, u64 } from './forge';
 
 /** Numbers at the edges of what readers hold. */
 const NUMBERS: readonly bigint[] = [
@@ -16,6 +14,7 @@ const NUMBERS: readonly bigint[] = [
   ]),
 ];
 const LENGTHS: readonly bigint[] = [0n, 1n, 2n, 3n, 16n, 32n, 64n, 256n, ...NUMBERS];
+const BYTES = [0, 1, 2, 9, 0x7f, 0x80, 0xfe, 0xff];
 const NAMES = [
   '',
   'a',
@@ -28,37 +27,9 @@ const NAMES = [
   'a.counts',
 ];
 
-/** Bytes changed without knowing what they are. */
+/** Bytes changed without knowing what they are; half of the time in the head, where the counts are. */
 export function mutateBytes(bytes: Uint8Array, rng: Random): Uint8Array {
-  // Half of the time in the head, where the counts are.
-  const at = place(rng, rng.integer(2) ? Math.min(bytes.length, 200) : bytes.length);
-  const length = 1 + rng.integer(pick(rng, [4, 32, 512]));
-  const splice = (drop: number, put: Uint8Array) =>
-    joined(bytes.subarray(0, at), put, bytes.subarray(at + drop));
-  const noise = Uint8Array.from({ length }, () => rng.integer(256));
-  switch (rng.integer(8)) {
-    case 0: {
-      const copy = bytes.slice();
-      if (copy.length > 0) copy[at] = (copy[at] as number) ^ (1 << rng.integer(8));
-      return copy;
-    }
-    case 1:
-      return splice(1, Uint8Array.of(pick(rng, [0, 1, 2, 9, 0x7f, 0x80, 0xfe, 0xff])));
-    case 2:
-      return bytes.slice(0, at); // cut off
-    case 3:
-      return splice(length, new Uint8Array(0)); // cut out
-    case 4:
-      return splice(0, noise);
-    case 5:
-      return splice(length, noise);
-    case 6:
-      return splice(8, u64(pick(rng, NUMBERS))); // a number in the place of another
-    default: {
-      const from = place(rng, bytes.length);
-      return splice(0, bytes.subarray(from, from + length)); // something that is there already
-    }
-  }
+  return mutateBlindly(bytes, rng, { bytes: BYTES, numbers: NUMBERS, head: 200 });
 }
 
 /** Changes one thing of what a file says. */

@@ -1,9 +1,9 @@
 // One case of the fuzzing after the other, each from a seed and its number, so that any can be made again alone.
 import { readdirSync, readFileSync } from 'node:fs';
-import { random } from '@qlora/tensor';
+import { caseRandom, type FuzzResult, runFuzz as runCases } from '@qlora-tooling/fuzz';
 import { fileOf, threeTensors } from './index';
 import { mutateBytes, mutateNumber, mutateStructure } from './mutate';
-import { ProbeFailure, probeFile } from './probe';
+import { probeFile } from './probe';
 import { sampleFiles } from './samples';
 
 const goldens = new URL('../goldens/', import.meta.url);
@@ -15,7 +15,7 @@ const ours = [small, ...(await sampleFiles()).values()];
 
 /** The file of a case: of every five one of the crate's, and of the others half the small one, since it is the fastest. */
 function fuzzedFile(seed: number, number: number): Uint8Array {
-  const rng = random(seed).fork(String(number));
+  const rng = caseRandom(seed, number);
   const isCrate = number % 5 === 4;
   const list = isCrate ? crate : ours;
   let file = isCrate || rng.integer(2) ? (list[rng.integer(list.length)] as Uint8Array) : small;
@@ -26,35 +26,13 @@ function fuzzedFile(seed: number, number: number): Uint8Array {
   return file;
 }
 
-/** How a run of the fuzzing went. */
-export interface FuzzResult {
-  /** How many cases came to each verdict. */
-  readonly verdicts: ReadonlyMap<string, number>;
-  /** The most that came out of a file, as a multiple of its size. */
-  readonly mostDecoded: number;
-}
-
-/** The seed: `QLORA_FUZZ_SEED`, or the time. */
-export function fuzzSeed(): number {
-  const set = process.env.QLORA_FUZZ_SEED;
-  return set === undefined ? Date.now() >>> 0 : Number(set) >>> 0;
-}
-
 /**
- * Runs cases.
+ * Runs cases. `most.decoded` is the most that came out of a file, as a multiple of its size.
  * @throws with the seed and the number of the case if one does anything but be read or refused by a rule.
  */
-export async function runFuzz(seed: number, count: number): Promise<FuzzResult> {
-  const verdicts = new Map<string, number>();
-  let mostDecoded = 0;
-  for (let number = 0; number < count; number++) {
-    try {
-      const { verdict, decoded } = await probeFile(fuzzedFile(seed, number));
-      mostDecoded = Math.max(mostDecoded, decoded);
-      verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + 1);
-    } catch (error) {
-      throw new ProbeFailure(`case ${number} of seed ${seed}: ${(error as Error).message}`, { cause: error });
-    }
-  }
-  return { verdicts, mostDecoded };
+export function runFuzz(seed: number, count: number): Promise<FuzzResult<'decoded'>> {
+  return runCases(seed, count, async (number) => {
+    const { verdict, decoded } = await probeFile(fuzzedFile(seed, number));
+    return { verdict, measured: { decoded } };
+  });
 }

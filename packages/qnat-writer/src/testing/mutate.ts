@@ -1,12 +1,10 @@
 // QNAT files made wrong, by chance and by seed: blindly, and by someone who knows the format and makes sizes and checksums
 // right again, so that what is wrong is met as far inside the reader as possible.
 import { bytesOf, type Random } from '@qlora/tensor';
+import { jsonTokens, mutateBytes as mutateBlindly, pick, place } from '@qlora-tooling/fuzz';
 import { crc32 } from '../header';
 import { sectionOffsets, sectionSizes } from '../layout';
 import { forge, type Json } from './forge';
-
-const pick = <T>(rng: Random, items: readonly T[]): T => items[rng.integer(items.length)] as T;
-const place = (rng: Random, length: number) => (length === 0 ? 0 : rng.integer(length));
 
 const NUMBERS = [0, 1, 2, 3, 7, 8, 31, 32, 63, 64, 65, 128, 255, 256, 257, 4096, 65535, 65536];
 const LARGE = [
@@ -22,6 +20,7 @@ const LARGE = [
   -64,
   0.5,
 ];
+const BYTES = [0, 1, 0x22, 0x5c, 0x7b, 0x7d, 0x7f, 0x80, 0xff];
 const TEXTS = [
   '',
   'a',
@@ -87,38 +86,7 @@ function anyValue(rng: Random, depth = 0): unknown {
 
 /** Bytes changed without knowing what they are. */
 export function mutateBytes(bytes: Uint8Array, rng: Random): Uint8Array<ArrayBuffer> {
-  const at = place(rng, bytes.length);
-  const length = 1 + rng.integer(pick(rng, [4, 32, 512]));
-  const splice = (drop: number, put: Uint8Array) => {
-    const rest = bytes.subarray(at + drop);
-    const out = new Uint8Array(at + put.length + rest.length);
-    out.set(bytes.subarray(0, at));
-    out.set(put, at);
-    out.set(rest, at + put.length);
-    return out;
-  };
-  const noise = Uint8Array.from({ length }, () => rng.integer(256));
-  const copy = bytes.slice();
-  switch (rng.integer(7)) {
-    case 0:
-      copy[at] = (copy[at] ?? 0) ^ (1 << rng.integer(8));
-      return copy;
-    case 1:
-      copy[at] = pick(rng, [0, 1, 0x22, 0x5c, 0x7b, 0x7d, 0x7f, 0x80, 0xff]);
-      return copy;
-    case 2:
-      return bytes.slice(0, at);
-    case 3:
-      return splice(length, new Uint8Array(0));
-    case 4:
-      return splice(0, noise);
-    case 5:
-      return splice(length, noise);
-    default: {
-      const from = place(rng, bytes.length);
-      return splice(0, bytes.subarray(from, from + length));
-    }
-  }
+  return mutateBlindly(bytes, rng, { bytes: BYTES });
 }
 
 /** A number in 32 or 64 bits anywhere, as the files of the crate and headers are made of. */
@@ -161,7 +129,7 @@ const sameLength = (bytes: Uint8Array, as: Uint8Array) => bytes.subarray(0, as.l
 
 /** The directory's text with a token changed, doubled, moved or left out. */
 function mutateText(text: string, rng: Random): string {
-  const tokens = text.match(/"(?:[^"\\]|\\.)*"|[-+.\w]+|[\s\S]/gu) ?? [];
+  const tokens = jsonTokens(text);
   const at = place(rng, tokens.length);
   const other = place(rng, tokens.length);
   switch (rng.integer(6)) {

@@ -1,6 +1,7 @@
 // Opens whatever it is given, reads everything in it in every way, and watches what that asks for: the reads of the file,
 // the sizes of the arrays that come back, and that nothing but a QloraError with a rule is thrown.
-import { type ByteSource, bytesOf, bytesSource, elementCount, elementSize, QloraError } from '@qlora/tensor';
+import { bytesOf, elementCount, elementSize } from '@qlora/tensor';
+import { countingSource, ProbeFailure, ruleOf } from '@qlora-tooling/fuzz';
 import { openQnat } from '../reader';
 
 /** What opening and reading came to. */
@@ -9,36 +10,6 @@ export interface Probe {
   readonly verdict: string;
   /** Bytes that came out of its tensors, decoded, as a multiple of its size. */
   readonly decoded: number;
-}
-
-/** Thrown where something went on that must not, whatever the file. */
-export class ProbeFailure extends Error {}
-
-/** A file in memory that counts what is read of it. */
-export function countingSource(file: Uint8Array): ByteSource & { bytesRead: number; largestRead: number } {
-  const inner = bytesSource(file, 'file');
-  const counting = {
-    ...inner,
-    bytesRead: 0,
-    largestRead: 0,
-    async read(offset: number, length: number) {
-      counting.bytesRead += length;
-      counting.largestRead = Math.max(counting.largestRead, length);
-      return inner.read(offset, length);
-    },
-  };
-  return counting;
-}
-
-/** The rule of a refusal; anything else is a failure of the reader. */
-function ruleOf(error: unknown, doing: string): string {
-  if (!(error instanceof QloraError))
-    throw new ProbeFailure(`${doing} threw ${String(error)}`, { cause: error });
-  if (error.message.length > 4000)
-    throw new ProbeFailure(`${doing} gave a message of ${error.message.length} characters`);
-  if (!error.rule?.startsWith('qnat/'))
-    throw new ProbeFailure(`${doing} was refused without a rule: ${error.message}`, { cause: error });
-  return error.rule.slice('qnat/'.length);
 }
 
 /**
@@ -52,7 +23,7 @@ export async function probeFile(file: Uint8Array): Promise<Probe> {
     open = await openQnat(bytes);
   } catch (error) {
     if (bytes.bytesRead > file.length + 64) throw new ProbeFailure(`opening read ${bytes.bytesRead} bytes`);
-    return { verdict: ruleOf(error, 'opening'), decoded: 0 };
+    return { verdict: ruleOf(error, 'opening', 'qnat/'), decoded: 0 };
   }
   if (bytes.bytesRead > file.length + 64) throw new ProbeFailure(`opening read ${bytes.bytesRead} bytes`);
   let decoded = 0;
@@ -64,7 +35,7 @@ export async function probeFile(file: Uint8Array): Promise<Probe> {
       try {
         return await read();
       } catch (error) {
-        return ruleOf(error, `${doing} ${name}`);
+        return ruleOf(error, `${doing} ${name}`, 'qnat/');
       }
     };
     const parts = await outcome(async () => {

@@ -2,12 +2,8 @@
 // knows JSON and the format. A change of structure gives the header its right length again, most of the time,
 // so that it is read to the end.
 import type { Random } from '@qlora/tensor';
+import { joined, jsonTokens, mutateBytes as mutateBlindly, pick, place } from '@qlora-tooling/fuzz';
 import { FILE_DTYPES, fileDType } from '../dtypes';
-
-const pick = <T>(rng: Random, items: readonly T[]): T => items[rng.integer(items.length)] as T;
-
-/** A place in something of that length; 0 where it is empty. */
-const place = (rng: Random, length: number) => (length === 0 ? 0 : rng.integer(length));
 
 /** Numbers at the edges of what readers hold, and what JSON has beside them. */
 const NUMBERS = [
@@ -82,15 +78,12 @@ const VALUES = [
 const PUNCTUATION = ['{', '}', '[', ']', ',', ':', '"', '\\', ' ', '\t', '\n', '\0', '\ufeff', '/', "'"];
 const BYTES = [0, 1, 0x20, 0x22, 0x5c, 0x7b, 0x7d, 0x7f, 0x80, 0xc0, 0xfe, 0xff];
 
-/** Strings with their escapes, numbers and words, and single other characters. */
-const TOKEN = /"(?:[^"\\]|\\.)*"|[-+.\w]+|[\s\S]/gu;
-
 const isNumber = (token: string) => /^[-\d]/.test(token);
 const isString = (token: string) => token.startsWith('"');
 
 /** JSON made wrong, or into other JSON, in one place. */
 export function mutateJson(text: string, rng: Random): string {
-  const tokens = text.match(TOKEN) ?? [];
+  const tokens = jsonTokens(text);
   if (tokens.length === 0) return pick(rng, VALUES);
   const some = (test: (token: string) => boolean) => {
     const found = tokens.flatMap((token, i) => (test(token) ? [i] : []));
@@ -174,35 +167,7 @@ export function mutateJson(text: string, rng: Random): string {
 
 /** Bytes changed without knowing what they are. */
 export function mutateBytes(bytes: Uint8Array, rng: Random): Uint8Array {
-  const at = place(rng, bytes.length);
-  const length = 1 + rng.integer(pick(rng, [4, 32, 512]));
-  const splice = (drop: number, put: Uint8Array) =>
-    concat(bytes.subarray(0, at), put, bytes.subarray(at + drop));
-  const noise = Uint8Array.from({ length }, () => rng.integer(256));
-  switch (rng.integer(7)) {
-    case 0: {
-      const copy = bytes.slice();
-      if (copy.length > 0) copy[at] = (copy[at] as number) ^ (1 << rng.integer(8));
-      return copy;
-    }
-    case 1: {
-      const copy = bytes.slice();
-      if (copy.length > 0) copy[at] = pick(rng, BYTES);
-      return copy;
-    }
-    case 2:
-      return bytes.slice(0, at); // cut off
-    case 3:
-      return splice(length, new Uint8Array(0)); // cut out
-    case 4:
-      return splice(0, noise);
-    case 5:
-      return splice(length, noise);
-    default: {
-      const from = place(rng, bytes.length);
-      return splice(0, bytes.subarray(from, from + length)); // something that is there already
-    }
-  }
+  return mutateBlindly(bytes, rng, { bytes: BYTES });
 }
 
 /** A tensor of a file that is taken apart, with the offsets that it would have. */
@@ -276,7 +241,7 @@ function mutateTensors(file: Uint8Array, rng: Random): Uint8Array {
       break;
     case 8: // another dtype, with data and shape to match
       Object.assign(part.fields, { dtype: pick(rng, FILE_DTYPES), shape: [16] });
-      part.data = concat(part.data, new Uint8Array(128)).subarray(
+      part.data = joined(part.data, new Uint8Array(128)).subarray(
         0,
         (16 * (fileDType(String(part.fields.dtype))?.bits ?? 8)) / 8,
       );
@@ -304,7 +269,7 @@ function mutateTensors(file: Uint8Array, rng: Random): Uint8Array {
   }
   return join(
     new TextEncoder().encode(`{${entries.join(',')}}`),
-    concat(...parts.map(({ data: bytes }) => bytes)),
+    joined(...parts.map(({ data: bytes }) => bytes)),
   );
 }
 
@@ -354,15 +319,5 @@ function split(file: Uint8Array): { header: Uint8Array; data: Uint8Array } {
 function join(header: Uint8Array, data: Uint8Array): Uint8Array {
   const length = new Uint8Array(8);
   new DataView(length.buffer).setBigUint64(0, BigInt(header.length), true);
-  return concat(length, header, data);
-}
-
-function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
+  return joined(length, header, data);
 }

@@ -1,13 +1,7 @@
 // Opens whatever it is given, reads everything in it in every way, and watches what that asks for: the reads
 // of the file, the sizes of the arrays that come back, and that nothing but a QloraError is thrown.
-import {
-  type ByteSource,
-  bytesSource,
-  elementCount,
-  elementSize,
-  QloraError,
-  type TensorSource,
-} from '@qlora/tensor';
+import { bytesSource, elementCount, elementSize, QloraError, type TensorSource } from '@qlora/tensor';
+import { countingSource, ProbeFailure, refusalOf, ruleOf } from '@qlora-tooling/fuzz';
 import { bitsandbytesSource, joinShards, openSafetensors, parseIndex } from '../index';
 
 /** What opening and reading came to. */
@@ -20,34 +14,6 @@ export interface Probe {
   readonly bytesRead: number;
   /** The largest read. */
   readonly largestRead: number;
-}
-
-/** Thrown where something went on that must not, whatever the file. */
-export class ProbeFailure extends Error {}
-
-/** A file in memory that counts what is read of it. */
-function countingSource(file: Uint8Array): ByteSource & { bytesRead: number; largestRead: number } {
-  const inner = bytesSource(file, 'file');
-  const counting = {
-    ...inner,
-    bytesRead: 0,
-    largestRead: 0,
-    async read(offset: number, length: number) {
-      counting.bytesRead += length;
-      counting.largestRead = Math.max(counting.largestRead, length);
-      return inner.read(offset, length);
-    },
-  };
-  return counting;
-}
-
-/** The rule of an expected failure; anything else is a failure of the reader. */
-function ruleOf(error: unknown, doing: string): string {
-  if (!(error instanceof QloraError))
-    throw new ProbeFailure(`${doing} threw ${String(error)}`, { cause: error });
-  if (error.message.length > 4000)
-    throw new ProbeFailure(`${doing} gave a message of ${error.message.length} characters`);
-  return error.rule ?? 'no rule';
 }
 
 /**
@@ -66,10 +32,9 @@ export async function probeFile(file: Uint8Array): Promise<Probe> {
   try {
     source = await openSafetensors(bytes);
   } catch (error) {
-    const rule = ruleOf(error, 'opening');
-    if (!rule.startsWith('safetensors/')) throw new ProbeFailure(`a refusal names ${rule}`, { cause: error });
+    const rule = ruleOf(error, 'opening', 'safetensors/');
     if (bytes.bytesRead > file.length) throw new ProbeFailure(`opening read ${bytes.bytesRead} bytes`);
-    return done(rule.slice('safetensors/'.length));
+    return done(rule);
   }
   if (bytes.bytesRead > file.length) throw new ProbeFailure(`opening read ${bytes.bytesRead} bytes`);
   const total = await readAll(source);
@@ -111,7 +76,7 @@ async function probeBitsandbytes(source: TensorSource, size: number): Promise<st
     return `${weights.quantized.size} weights`;
   } catch (error) {
     if (error instanceof ProbeFailure) throw error;
-    return ruleOf(error, 'bitsandbytesSource');
+    return refusalOf(error, 'bitsandbytesSource').rule ?? 'no rule';
   }
 }
 
@@ -138,6 +103,6 @@ export async function probeIndex(
     return 'accepted';
   } catch (error) {
     if (error instanceof ProbeFailure) throw error;
-    return ruleOf(error, 'the index');
+    return refusalOf(error, 'the index').rule ?? 'no rule';
   }
 }
