@@ -267,6 +267,25 @@ describe('adapters', () => {
     expect(largestDifference(both.values, none)).toBeGreaterThan(1e-3);
   });
 
+  it('leave layers dense that were so in training', async () => {
+    const skipped = join(work, 'llama-skipped');
+    const out = join(work, 'trained-skipped');
+    const text = join(work, 'text.txt');
+    expect((await qlora('quantize', folder, '--out', skipped, '--skip-modules', 'model.layers.0')).code).toBe(
+      0,
+    );
+    expect(
+      (await qlora('train', skipped, '--data', text, '--out', out, '--steps', '2', '--rank', '2')).code,
+    ).toBe(0);
+    const fromSkipped = await exportF32(skipped, '--adapter', out);
+    const fromPlain = await exportF32(folder, '--adapter', out);
+    expect(fromPlain.values).toEqual(fromSkipped.values);
+    expect((await exportF32(nf4, '--adapter', out)).said).toMatch(/warning.*but for 7 layers/);
+    const held = async (model: string) =>
+      (await qlora('eval', model, '--data', text, '--adapter', out)).stdout;
+    expect(await held(folder)).toBe(await held(skipped));
+  });
+
   it('of different quantizations do not go into one plain model', async () => {
     const fp4 = join(work, 'trained-fp4');
     const text = join(work, 'text.txt');

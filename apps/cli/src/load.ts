@@ -2,8 +2,8 @@
 import { type CreatedBackend, createBackend } from '@qlora/backend';
 import { applyAdapter, type Checkpoint, type LlamaModel, loadModel } from '@qlora/models';
 import { openCheckpoint } from '@qlora/models/node';
+import type { BaseQuantization } from '@qlora/peft';
 import { loadAdapter } from '@qlora/peft/node';
-import type { QuantizationConfig } from '@qlora/quant-strategies';
 import { QloraError } from '@qlora/tensor';
 import type { Reporter } from './reporter';
 
@@ -22,7 +22,7 @@ export interface ComputeOptions {
 export interface LoadOptions extends ComputeOptions {
   readonly adapter?: string | undefined;
   /** Quantize on the way, unless the model is in 4 bits. Default: as the adapter was trained, else as it is. */
-  readonly quantize?: Partial<QuantizationConfig> | undefined;
+  readonly quantize?: Partial<BaseQuantization> | undefined;
 }
 
 /** A model that is ready to compute. */

@@ -141,7 +141,7 @@ A whole run:
     .addOption(
       new Option(
         '--skip-modules <names>',
-        'linear layers to leave as they are, beside the output embedding: down_proj,layers.0',
+        'linear layers to leave as they are, beside the output embedding: down_proj,model.layers.0',
       ).argParser(names),
     )
     .addHelpText(

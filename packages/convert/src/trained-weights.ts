@@ -1,6 +1,6 @@
 // What adapters are merged into: by default the weights that they were trained on, so that the result computes what training
 // computed. A model in 4 bits has them, and of a plain one they are made again, quantized and decoded, if an adapter says how.
-import type { StoredAdapter } from '@qlora/peft';
+import type { BaseQuantization, StoredAdapter } from '@qlora/peft';
 import {
   describeQuantization,
   isQuantizedSource,
@@ -37,16 +37,19 @@ export function trainedWeights(
   const said = adapters.flatMap(({ baseQuantization }) => (baseQuantization ? [baseQuantization] : []));
   if (isQuantizedSource(source) && source.quantized.size > 0)
     return { source, quantization: undefined, warnings: otherQuantizations(source, adapters) };
-  const quantization = sharedQuantization(said);
+  const quantization = said.every((one) => sameBase(one, said[0])) ? said[0] : undefined;
   if (!quantization && said.length > 0) {
     throw new QloraError({
-      what: `were trained on different weights: ${[...new Set(said.map(describeQuantization))].join('; ')}`,
+      what: `were trained on different weights: ${[...new Set(said.map(describeBase))].join('; ')}`,
       where: adapters.map(({ label }) => label).join(', '),
       fix: 'merge them into one base: the model as it is (--base MODEL), or a checkpoint in 4 bits',
     });
   }
   if (!quantization) return { source, quantization, warnings: [] };
-  const names = linearWeights(config, source.tensors).weights.map(({ name }) => name);
+  const dense = new Set(quantization.denseModules?.map((name) => `${name}.weight`));
+  const names = linearWeights(config, source.tensors).weights.flatMap(({ name }) =>
+    dense.has(name) ? [] : [name],
+  );
   const warnings = adapters
     .filter(({ baseQuantization }) => !baseQuantization)
     .map(
@@ -56,15 +59,29 @@ export function trainedWeights(
   return { source: quantizingSource(source, names, quantization), quantization, warnings };
 }
 
+const sameBase = (a: BaseQuantization, b: BaseQuantization | undefined): boolean =>
+  b !== undefined &&
+  sameQuantization(a, b) &&
+  (a.denseModules ?? []).join('\n') === (b.denseModules ?? []).join('\n');
+
+/** A base for people. */
+function describeBase(base: BaseQuantization): string {
+  const { denseModules = [] } = base;
+  const text = describeQuantization(base);
+  return denseModules.length > 0 ? `${text}, but for ${denseModules.length} layers` : text;
+}
+
 /** Adapters that were trained on another quantization than the model has. */
 function otherQuantizations(source: TensorSource, adapters: readonly StoredAdapter[]): string[] {
   if (!isQuantizedSource(source)) return [];
-  const is = sharedQuantization([...source.quantized.values()].map(quantizationOf));
-  return adapters.flatMap(({ baseQuantization, label }) =>
-    is && baseQuantization && !sameQuantization(is, baseQuantization)
-      ? [
-          `${label} was trained on weights in ${describeQuantization(baseQuantization)}; ${source.label} is in ${describeQuantization(is)}`,
-        ]
-      : [],
-  );
+  const { quantized } = source;
+  const is = sharedQuantization([...quantized.values()].map(quantizationOf));
+  return adapters.flatMap(({ baseQuantization: base, label }) => {
+    if (!is || !base) return [];
+    const isDense = base.denseModules?.every((name) => !quantized.has(`${name}.weight`)) ?? true;
+    if (isDense && sameQuantization(is, base)) return [];
+    return [
+      `${label} was trained on weights in ${describeBase(base)}; ${source.label} is in ${describeQuantization(is)}`,
+    ];
+  });
 }

@@ -1,6 +1,6 @@
 // Putting adapters into a model's linear layers, and taking them out as files have them.
 import type { Parameter } from '@qlora/autograd';
-import { checkAdapter, type LoraConfig, lora, type StoredAdapter } from '@qlora/peft';
+import { type BaseQuantization, checkAdapter, type LoraConfig, lora, type StoredAdapter } from '@qlora/peft';
 import { sharedQuantization } from '@qlora/quant-strategies';
 import { random, type Tensor } from '@qlora/tensor';
 import type { LlamaModel } from './llama';
@@ -51,8 +51,16 @@ export async function extractAdapter(
   const targetModules = [
     ...new Set([...modules.keys()].map((name) => name.slice(name.lastIndexOf('.') + 1))),
   ].sort();
-  const adapted = [...model.linears.values()].filter(({ adapter }) => adapter);
-  const quantized = adapted.flatMap(({ quantization }) => (quantization ? [quantization] : []));
-  const baseQuantization = quantized.length === adapted.length ? sharedQuantization(quantized) : undefined;
+  const baseQuantization = quantizationOfModel(model);
   return { method: lora, config: { ...config, targetModules }, modules, baseQuantization, label };
+}
+
+/** How a model's linear layers are quantized; undefined if none is, or if not all that are have the same configuration. */
+function quantizationOfModel({ linears }: LlamaModel): BaseQuantization | undefined {
+  const all = [...linears];
+  const shared = sharedQuantization(
+    all.flatMap(([, { quantization }]) => (quantization ? [quantization] : [])),
+  );
+  const denseModules = all.flatMap(([name, { quantization }]) => (quantization ? [] : [name])).sort();
+  return shared && denseModules.length > 0 ? { ...shared, denseModules } : shared;
 }

@@ -1,12 +1,7 @@
 // A checkpoint: config, weights and tokenizer of a model, wherever they come from. Quantizing is a view of it.
 import type { Backend } from '@qlora/backend';
-import type { LinearInfo } from '@qlora/peft';
-import {
-  isQuantizedSource,
-  type QuantizationConfig,
-  type QuantizedSource,
-  quantizingSource,
-} from '@qlora/quant-strategies';
+import type { BaseQuantization, LinearInfo } from '@qlora/peft';
+import { isQuantizedSource, type QuantizedSource, quantizingSource } from '@qlora/quant-strategies';
 import { isFloat, type TensorSource } from '@qlora/tensor';
 import type { LlamaConfig } from './config';
 import type { BuildOptions, ModelFamily } from './contract';
@@ -37,18 +32,19 @@ export function isQuantized(checkpoint: Checkpoint): boolean {
 
 /**
  * The checkpoint's weights with its linear layers in 4 bits: as they are stored, or quantized as they are read.
+ * @param options.denseModules linear layers that stay as they are.
  * @param how where parts of them are quantized, as `quantizingSource` takes it.
  */
 export function quantizedWeights(
   checkpoint: Checkpoint,
-  options: Partial<QuantizationConfig> = {},
+  { denseModules = [], ...options }: Partial<BaseQuantization> = {},
   how: Parameters<typeof quantizingSource>[3] = {},
 ): QuantizedSource {
   const { source, family, config } = checkpoint;
   if (isQuantizedSource(source) && source.quantized.size > 0) return source;
   return quantizingSource(
     source,
-    family.linearModules(config).map((name) => `${name}.weight`),
+    family.linearModules(config).flatMap((name) => (denseModules.includes(name) ? [] : [`${name}.weight`])),
     options,
     how,
   );
@@ -71,7 +67,7 @@ export function linearLayers({ family, config }: Pick<Checkpoint, 'family' | 'co
 export function loadModel(
   backend: Backend,
   checkpoint: Checkpoint,
-  options: BuildOptions & { readonly quantize?: Partial<QuantizationConfig> } = {},
+  options: BuildOptions & { readonly quantize?: Partial<BaseQuantization> } = {},
 ): Promise<LlamaModel> {
   const source = options.quantize ? quantizedWeights(checkpoint, options.quantize) : checkpoint.source;
   return checkpoint.family.build(backend, checkpoint.config, source, options);

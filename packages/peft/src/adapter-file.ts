@@ -1,9 +1,8 @@
 // An adapter at rest: its configuration and its tensors by module, and the keys that they have in PEFT's
 // `adapter_model.safetensors`: `base_model.model.` + module + `.lora_A.weight` (peft/utils/save_and_load.py; the
 // adapter's own name, `default`, is left out of files).
-import type { QuantizationConfig } from '@qlora/quant-strategies';
 import { QloraError, requireFinite, type Tensor, type TensorSource } from '@qlora/tensor';
-import { readBaseQuantization } from './base-quantization';
+import { type BaseQuantization, readBaseQuantization } from './base-quantization';
 import type { AdapterMethod } from './contract';
 import { type AdapterConfig, methodOf } from './methods';
 
@@ -21,7 +20,7 @@ export interface StoredAdapter {
   /** Tensors by module name, then by the rest of their key. */
   readonly modules: ReadonlyMap<string, ReadonlyMap<string, Tensor>>;
   /** How the weights that it was trained on were quantized; undefined where the file does not say, as PEFT's do not. */
-  readonly baseQuantization?: QuantizationConfig | undefined;
+  readonly baseQuantization?: BaseQuantization | undefined;
   /** Where it came from, for messages. */
   readonly label: string;
 }

@@ -6,7 +6,14 @@ import { z } from 'zod';
 
 const KEY = 'base_quantization';
 
+/** How the weights that an adapter was trained on were quantized. */
+export interface BaseQuantization extends QuantizationConfig {
+  /** Linear layers that were not, by module name in alphabetical order. Default: none. */
+  readonly denseModules?: readonly string[] | undefined;
+}
+
 const schema = z.strictObject({
+  dense_modules: z.array(z.string()).optional(),
   scheme: z.string(),
   strategy: z.string(),
   block_size: z.number(),
@@ -14,13 +21,14 @@ const schema = z.strictObject({
 });
 
 /** The metadata of a weights file: `format: pt`, which PEFT asks for, and how the base was quantized. */
-export function adapterMetadata(quantization: QuantizationConfig | undefined): Map<string, string> {
+export function adapterMetadata(quantization: BaseQuantization | undefined): Map<string, string> {
   const metadata = new Map([['format', 'pt']]);
   if (!quantization) return metadata;
-  const { scheme, strategy, blockSize, doubleQuant } = quantization;
+  const { scheme, strategy, blockSize, doubleQuant, denseModules = [] } = quantization;
+  const dense = denseModules.length > 0 ? { dense_modules: denseModules } : {};
   return metadata.set(
     KEY,
-    JSON.stringify({ scheme, strategy, block_size: blockSize, double_quant: doubleQuant }),
+    JSON.stringify({ scheme, strategy, block_size: blockSize, double_quant: doubleQuant, ...dense }),
   );
 }
 
@@ -31,7 +39,7 @@ export function adapterMetadata(quantization: QuantizationConfig | undefined): M
 export function readBaseQuantization(
   metadata: ReadonlyMap<string, string>,
   label: string,
-): QuantizationConfig | undefined {
+): BaseQuantization | undefined {
   const text = metadata.get(KEY);
   if (text === undefined) return undefined;
   const where = `${label}: metadata ${KEY}`;
@@ -47,8 +55,10 @@ export function readBaseQuantization(
     throw new QloraError({ what: `${issue?.path.join('.') || 'the value'}: ${issue?.message}`, where });
   }
   const { scheme, strategy, block_size: blockSize, double_quant: doubleQuant } = parsed.data;
+  const { dense_modules: denseModules } = parsed.data;
   try {
-    return quantizationConfig({ scheme, strategy, blockSize, doubleQuant });
+    const config = quantizationConfig({ scheme, strategy, blockSize, doubleQuant });
+    return denseModules ? { ...config, denseModules } : config;
   } catch (error) {
     throw located(where, error);
   }

@@ -184,6 +184,9 @@ describe('a trained adapter', () => {
     expect(metadata.get('format')).toBe('pt');
     const source = memorySource(adapterTensors(stored), { metadata });
     expect((await readAdapter(writeLoraConfig(config), source)).baseQuantization).toEqual(quantization);
+    const some = { ...quantization, denseModules: ['model.layers.0.q_proj'] };
+    const partly = memorySource(adapterTensors(stored), { metadata: adapterMetadata(some) });
+    expect((await readAdapter(writeLoraConfig(config), partly)).baseQuantization).toEqual(some);
     // PEFT's files do not say.
     expect(adapterMetadata(undefined)).toEqual(new Map([['format', 'pt']]));
     const silent = memorySource(adapterTensors(stored));
