@@ -165,15 +165,18 @@ function refuseConv1d(adapter: StoredAdapter, { config, path }: ModelFolder): vo
   }
 }
 
-/** The linear layers of a model by module name, for adapters: those in 4 bits, or those that would be. */
+/** The linear layers of a model by module name, for adapters: those in 4 bits, and those that could be. */
 function linearInfos({ config, source }: ModelFolder): Map<string, LinearInfo> {
   const shapes = new Map(source.tensors.map(({ name, shape }) => [name, shape]));
-  const names =
-    isQuantizedSource(source) && source.quantized.size > 0
-      ? [...source.quantized.keys()]
-      : linearWeights(config, source.tensors).weights.map(({ name }) => name);
+  // Of a model in 4 bits too, some may be dense: those that its quantization skipped.
+  const names = new Set([
+    ...(isQuantizedSource(source) ? source.quantized.keys() : []),
+    ...linearWeights({ ...config, quantization_config: undefined }, source.tensors).weights.map(
+      ({ name }) => name,
+    ),
+  ]);
   return new Map(
-    names.map((weight) => {
+    [...names].map((weight) => {
       const name = weight.replace(/\.weight$/, '');
       const [outFeatures = 0, inFeatures = 0] = shapes.get(weight) ?? [];
       return [name, { name, outFeatures, inFeatures }];
