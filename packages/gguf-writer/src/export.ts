@@ -141,7 +141,8 @@ function describe(model: GgufModel) {
     ...imatrixMetadata(model),
   ]);
   const content: GgufContent = { metadata, tensors: typed };
-  return { content, source, typed, warnings: [...tokenizer.warnings, ...missingImportance(model, typed)] };
+  const warnings = [...(described.warnings ?? []), ...tokenizer.warnings, ...missingImportance(model, typed)];
+  return { content, source, typed, warnings };
 }
 
 /** What llama-quantize writes about the importance matrix (tools/quantize/quantize.cpp), cut at 127 bytes as there. */

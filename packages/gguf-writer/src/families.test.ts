@@ -108,6 +108,25 @@ describe('a family', () => {
   });
 });
 
+it.each([
+  ['llama', { model_type: 'mistral', sliding_window: 64, max_position_embeddings: 256 }, 1],
+  ['llama', { model_type: 'mistral', max_position_embeddings: 8192 }, 1],
+  ['llama', { model_type: 'mistral', sliding_window: null, max_position_embeddings: 8192 }, 0],
+  ['llama', { model_type: 'mistral', sliding_window: 256, max_position_embeddings: 256 }, 0],
+  ['llama', { model_type: 'llama', sliding_window: 64, max_position_embeddings: 256 }, 0],
+  ['phi3', { sliding_window: 64, max_position_embeddings: 256 }, 1],
+])('%s with %j has %d warnings of a window that llama.cpp does not compute', (architecture, more, count) => {
+  const warnings = describeFamily(architecture, more).warnings ?? [];
+  expect(warnings).toHaveLength(count);
+  for (const warning of warnings) expect(warning).toMatch(/sliding_window is \d+, but llama\.cpp/);
+});
+
+it('rope_scaling goes before rope_parameters, as in transformers', () => {
+  const both = { rope_parameters: { rope_type: 'default' }, rope_scaling: { type: 'linear', factor: 2 } };
+  expect(readRope(new ConfigReader(both)).type).toBe('linear');
+  expect(readRope(new ConfigReader({ ...both, rope_scaling: null })).type).toBe('default');
+});
+
 it('rows of q and k have the halves of each head interleaved', () => {
   const rows = Float32Array.of(0, 1, 2, 3, 10, 11, 12, 13);
   expect([...permuteRows(rows, 1, 4)]).toEqual([0, 2, 1, 3, 10, 12, 11, 13]);

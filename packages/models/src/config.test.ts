@@ -71,6 +71,11 @@ describe('a config', () => {
     const linear = { type: 'linear', factor: 4 };
     expect(parse({ rope_scaling: { type: 'linear', factor: 4 } }).ropeScaling).toEqual(linear);
     expect(parse({ rope_scaling: { rope_type: 'linear', factor: 4 } }).ropeScaling).toEqual(linear);
+    const both = parse({
+      rope_parameters: { rope_type: 'default' },
+      rope_scaling: { type: 'linear', factor: 4 },
+    });
+    expect(both.ropeScaling).toEqual({ type: 'linear', factor: 4 });
     const modern = parse({ rope_parameters: { rope_type: 'linear', factor: 4, rope_theta: 77 } });
     expect([modern.ropeScaling, modern.ropeTheta]).toEqual([linear, 77]);
     expect(

@@ -125,7 +125,8 @@ export function parseLlamaConfig(json: unknown, where = 'config.json'): LlamaCon
       'lower it to the longest sequence that is needed',
     );
   }
-  const rope = c.rope_parameters ?? c.rope_scaling ?? {};
+  // In this order, as transformers has them (modeling_rope_utils.py, convert_rope_params_to_dict).
+  const rope = c.rope_scaling ?? c.rope_parameters ?? {};
   return {
     modelType: c.model_type,
     hiddenSize: c.hidden_size,

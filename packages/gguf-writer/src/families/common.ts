@@ -168,3 +168,12 @@ export function decoderName(tied: boolean): (name: string) => string | undefined
     return /^(layers|embed_tokens|norm)\./.test(name) ? `model.${name}` : name;
   };
 }
+
+/** What is to be said of a sliding window that llama.cpp v0.5.0 does not compute for an architecture. */
+export function slidingWindowWarnings(window: number | undefined, { contextLength }: DecoderSizes): string[] {
+  return window === undefined || window >= contextLength
+    ? []
+    : [
+        `sliding_window is ${window}, but llama.cpp lets a token see all before it: what follows the first ${window} tokens comes out otherwise than in transformers`,
+      ];
+}

@@ -34,6 +34,8 @@ export interface GgufDescription {
   /** The checkpoint's tensors, by the names that {@link canonicalName} gives. All of them must be there. */
   readonly tensors: ReadonlyMap<string, GgufTensorRule>;
   readonly extraTensors: readonly GgufExtraTensor[];
+  /** What llama.cpp computes otherwise than the config says, where that changes only what long texts give: sentences. */
+  readonly warnings?: readonly string[];
   /** The name that `tensors` has for a tensor of a checkpoint; undefined for one that llama.cpp does not want. */
   canonicalName(name: string): string | undefined;
   /** Where the family has a way of its own with tokenizers. */

@@ -11,7 +11,9 @@ import {
   readSizes,
   requireActivation,
   sizeMetadata,
+  slidingWindowWarnings,
 } from './common';
+import type { ConfigReader } from './config';
 import type { GgufFamily } from './contract';
 import { llama3Factors, readRope, ropeMetadata } from './rope';
 
@@ -48,7 +50,14 @@ export const llama: GgufFamily = {
       ],
       tensors: decoderTensors(sizes, layer, { tied }),
       extraTensors: factors ? [{ name: 'rope_freqs.weight', values: factors }] : [],
+      warnings: slidingWindowWarnings(mistralWindow(config), sizes),
       canonicalName: decoderName(tied),
     };
   },
 };
+
+/** Mistral's sliding window, 4096 unless the config says otherwise (configuration_mistral.py); Llama has none. */
+function mistralWindow(config: ConfigReader): number | undefined {
+  if (config.text('model_type') !== 'mistral' || config.isNull('sliding_window')) return undefined;
+  return config.size('sliding_window', 4096);
+}

@@ -9,6 +9,7 @@ import {
   readSizes,
   requireActivation,
   sizeMetadata,
+  slidingWindowWarnings,
 } from './common';
 import type { ConfigReader } from './config';
 import type { GgufExtraTensor, GgufFamily } from './contract';
@@ -37,6 +38,7 @@ export const phi3: GgufFamily = {
       config.size('original_max_position_embeddings', 4096);
     const long = longRope(config, rope, sizes.contextLength, original, rotary);
     const tied = config.flag('tie_word_embeddings', false);
+    const window = config.optionalSize('sliding_window');
     const qkv = (heads + 2 * keyHeads) * headDim;
     const layer = [
       norm('input_layernorm', 'attn_norm', hidden),
@@ -55,10 +57,11 @@ export const phi3: GgufFamily = {
         ['phi3.rope.dimension_count', u32(rotary)],
         ['phi3.rope.freq_base', f32Value(rope.theta)],
         // 0 tells Phi 4 from Phi 3 in llama.cpp.
-        ['phi3.attention.sliding_window', u32(config.optionalSize('sliding_window') ?? 0)],
+        ['phi3.attention.sliding_window', u32(window ?? 0)],
       ],
       tensors: decoderTensors(sizes, layer, { tied }),
       extraTensors: long.tensors,
+      warnings: slidingWindowWarnings(window, sizes),
       canonicalName: decoderName(tied),
       tokenizer: { plainAddedTokens: true },
     };

@@ -15,8 +15,8 @@ export interface Rope {
 
 /** The rotary embedding of a config, of full attention where the config tells it from sliding attention. */
 export function readRope(config: ConfigReader, defaultTheta = 10000): Rope {
-  const own = config.has('rope_parameters');
-  const outer = config.object(own ? 'rope_parameters' : 'rope_scaling');
+  // In this order where there are both, as transformers has them (modeling_rope_utils.py, convert_rope_params_to_dict).
+  const outer = config.object(config.has('rope_scaling') ? 'rope_scaling' : 'rope_parameters');
   const parameters = outer.has('full_attention') ? outer.object('full_attention') : outer;
   const theta = parameters.optionalNumber('rope_theta') ?? config.number('rope_theta', defaultTheta);
   const named = parameters.text('rope_type') ?? parameters.text('type') ?? 'default';
