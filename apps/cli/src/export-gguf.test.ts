@@ -302,6 +302,18 @@ describe('adapters', () => {
     expect((await exportF32(nf4, '--adapter', fp4)).said).toMatch(/warning.*was trained on weights in fp4/);
   });
 
+  it('of another quantization than the model has are warned of where they are computed with, too', async () => {
+    const text = join(work, 'text.txt');
+    const fp4 = join(work, 'trained-fp4');
+    for (const args of [
+      ['eval', nf4, '--data', text, '--adapter', fp4],
+      ['generate', nf4, '--prompt', 'the', '--max-tokens', '2', '--adapter', fp4],
+    ]) {
+      const { code, stderr } = await qlora(...args);
+      expect([code, stderr]).toEqual([0, expect.stringMatching(/warning.*was trained on weights in fp4/)]);
+    }
+  });
+
   it('have no place in a GGUF file that is there already', async () => {
     const file = join(work, 'other.gguf');
     expect((await qlora('export', 'gguf', nf4, '--out', file)).code).toBe(0);

@@ -1,10 +1,13 @@
 // Opening a model for computing: checkpoint, backend, model and adapter, as several verbs need it.
 import { type CreatedBackend, createBackend } from '@qlora/backend';
+import { otherQuantizations } from '@qlora/convert';
 import { applyAdapter, type Checkpoint, type LlamaModel, loadModel } from '@qlora/models';
 import { openCheckpoint } from '@qlora/models/node';
-import type { BaseQuantization } from '@qlora/peft';
+import type { StoredAdapter } from '@qlora/peft';
 import { loadAdapter } from '@qlora/peft/node';
+import type { QuantizationConfig } from '@qlora/quant-strategies';
 import { QloraError } from '@qlora/tensor';
+import { requireQuantization } from './asked-quantization';
 import type { Reporter } from './reporter';
 
 /** What computes. */
@@ -21,8 +24,11 @@ export interface ComputeOptions {
 /** What is opened, and how. */
 export interface LoadOptions extends ComputeOptions {
   readonly adapter?: string | undefined;
-  /** Quantize on the way, unless the model is in 4 bits. Default: as the adapter was trained, else as it is. */
-  readonly quantize?: Partial<BaseQuantization> | undefined;
+  /**
+   * Quantize on the way, like this; a model that is in 4 bits must be so as far as this says. Default: as the adapter was
+   * trained, else as it is.
+   */
+  readonly quantize?: Partial<QuantizationConfig> | undefined;
 }
 
 /** A model that is ready to compute. */
@@ -42,8 +48,7 @@ export async function withModel<T>(
   const adapter = options.adapter === undefined ? undefined : await loadAdapter(options.adapter);
   const backend = makeBackend(options, reporter);
   try {
-    const quantize = options.quantize ?? adapter?.baseQuantization;
-    const { checkpoint, model } = await load(folder, backend, quantize, reporter);
+    const { checkpoint, model } = await load(folder, backend, options.quantize, adapter, reporter);
     if (adapter) applyAdapter(model, adapter);
     return await body({ backend, checkpoint, model });
   } finally {
@@ -55,11 +60,16 @@ export async function withModel<T>(
 async function load(
   folder: string,
   backend: CreatedBackend,
-  quantize: LoadOptions['quantize'],
+  asked: LoadOptions['quantize'],
+  adapter: StoredAdapter | undefined,
   reporter: Reporter,
 ): Promise<Omit<Loaded, 'backend'>> {
   const checkpoint = await openCheckpoint(folder);
   try {
+    requireQuantization(checkpoint.source, asked ?? {});
+    for (const warning of otherQuantizations(checkpoint.source, adapter ? [adapter] : []))
+      reporter.warn(warning);
+    const quantize = asked ?? adapter?.baseQuantization;
     let progress: ReturnType<Reporter['progress']> | undefined;
     const model = await loadModel(backend, checkpoint, {
       ...(quantize ? { quantize } : {}),

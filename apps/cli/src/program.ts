@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { DEFAULT_SCHEMES, parseSchemes } from '@qlora/convert';
 import { GGUF_TYPES, LORA_GGUF_TYPES, type LoraGgufType } from '@qlora/gguf-writer';
 import type { WeightedAdapter } from '@qlora/peft/node';
-import { codecNames, type QuantizationConfig, strategyNames } from '@qlora/quant-strategies';
+import { codecNames, strategyNames } from '@qlora/quant-strategies';
 import { SCHEDULES, type TrainingConfig } from '@qlora/trainer';
 import { Command, Option } from 'commander';
 import {
@@ -19,6 +19,7 @@ import {
   targetModules,
   whole,
 } from './arguments';
+import { askedQuantization, type QuantizationFlags } from './asked-quantization';
 import { applyConfigFile } from './config-file';
 import { BACKENDS } from './load';
 import { createReporter, type Reporter } from './reporter';
@@ -38,9 +39,9 @@ const { version } = createRequire(import.meta.url)('../package.json') as { versi
 
 const overwrite = () => new Option('--overwrite', 'replace what is at --out').default(false);
 const scheme = () =>
-  new Option('--scheme <name>', 'codebook of the 4-bit codes').choices(codecNames()).default('nf4');
+  new Option('--scheme <name>', 'codebook of the 4-bit codes (default: nf4)').choices(codecNames());
 const blockSize = () =>
-  new Option('--block-size <n>', 'values that share a scale').argParser(powerOfTwo(32, 4096)).default(64);
+  new Option('--block-size <n>', 'values that share a scale (default: 64)').argParser(powerOfTwo(32, 4096));
 const noDoubleQuant = () => new Option('--no-double-quant', 'keep the scales in f32 instead of 8 bits');
 const adapter = () => new Option('--adapter <dir>', 'adapter folder, as PEFT has it');
 const severalAdapters = () =>
@@ -90,7 +91,6 @@ function writesFolder(command: Command): Command {
 type TrainFlags = Omit<TrainOptions, 'training' | 'quantization'> & TrainingConfig & QuantizationFlags;
 /** The flags of a verb that takes several adapters, each an `--adapter`. */
 type Adapted<T> = Omit<T, 'adapters'> & { readonly adapter?: readonly WeightedAdapter[] };
-type QuantizationFlags = Pick<QuantizationConfig, 'scheme' | 'blockSize' | 'doubleQuant'>;
 
 // What adapters are merged into, for the help of the verbs that merge.
 const MERGED_INTO =
@@ -221,11 +221,8 @@ A whole run:
     .action(
       run((model, flags: TrainFlags, reporter) => {
         const { scheme, blockSize, doubleQuant, ...rest } = flags;
-        return train(
-          model,
-          { ...rest, training: rest, quantization: { scheme, blockSize, doubleQuant } },
-          reporter,
-        );
+        const quantization = askedQuantization({ scheme, blockSize, doubleQuant });
+        return train(model, { ...rest, training: rest, quantization }, reporter);
       }),
     );
   // Before commander looks for options that are missing or do not go together, so that the file counts in both.
@@ -358,9 +355,9 @@ A whole run:
     .requiredOption('--out <file>', 'file to write')
     .addOption(scheme())
     .addOption(
-      new Option('--strategy <name>', 'how scales are laid out')
-        .choices(strategyNames())
-        .default('blockwise'),
+      new Option('--strategy <name>', 'how scales are laid out (default: blockwise)').choices(
+        strategyNames(),
+      ),
     )
     .addOption(blockSize())
     .addOption(noDoubleQuant())
@@ -368,9 +365,10 @@ A whole run:
     .addOption(overwrite())
     .addHelpText('after', '\nExample:\n  $ qlora export qnat MODEL --out model.qnat --strategy zero-point')
     .action(
-      run((model, flags: QuantizationConfig & Omit<ExportQnatOptions, 'quantization'>, reporter) => {
+      run((model, flags: QuantizationFlags & Omit<ExportQnatOptions, 'quantization'>, reporter) => {
         const { out, overwrite, threads } = flags;
-        return exportQnat(model, { out, overwrite, threads, quantization: flags }, reporter);
+        const quantization = askedQuantization(flags);
+        return exportQnat(model, { out, overwrite, threads, quantization }, reporter);
       }),
     );
 

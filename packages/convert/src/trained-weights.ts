@@ -71,8 +71,8 @@ function describeBase(base: BaseQuantization): string {
   return denseModules.length > 0 ? `${text}, but for ${denseModules.length} layers` : text;
 }
 
-/** Adapters that were trained on another quantization than the model has. */
-function otherQuantizations(source: TensorSource, adapters: readonly StoredAdapter[]): string[] {
+/** Sentences about adapters that were trained on another quantization than the model has; none of a model that is dense. */
+export function otherQuantizations(source: TensorSource, adapters: readonly StoredAdapter[]): string[] {
   if (!isQuantizedSource(source)) return [];
   const { quantized } = source;
   const is = sharedQuantization([...quantized.values()].map(quantizationOf));

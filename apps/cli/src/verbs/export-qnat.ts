@@ -8,6 +8,7 @@ import { exportNative, qnatModelMetadata } from '@qlora/qnat-writer';
 import { type QuantizationConfig, quantizingSource } from '@qlora/quant-strategies';
 import { bytesOfTensors, finiteSource, type TensorSource } from '@qlora/tensor';
 import { fileSink, ifThere, readJsonObject } from '@qlora/tensor/node';
+import { requireQuantization } from '../asked-quantization';
 import { byteProgress } from '../byte-progress';
 import { checkOutFile } from '../output';
 import type { Reporter } from '../reporter';
@@ -15,7 +16,7 @@ import type { Reporter } from '../reporter';
 /** Options of {@link exportQnat}. */
 export interface ExportQnatOptions {
   readonly out: string;
-  /** How to quantize, if the checkpoint is not in 4 bits already. */
+  /** How to quantize; a checkpoint that is in 4 bits already must be so as far as this says. */
   readonly quantization: Partial<QuantizationConfig>;
   /** Replace a QNAT file that is there. Default false. */
   readonly overwrite?: boolean;
@@ -33,6 +34,7 @@ export async function exportQnat(
   const model = await openModelFolder(folder);
   try {
     checkKnownModel(model.config, model.source, folder);
+    requireQuantization(model.source, options.quantization);
     const { tokenizer, config: tokenizerConfig, ...others } = await readTokenizerFiles(folder);
     const generationConfig = await ifThere(readJsonObject(join(folder, 'generation_config.json')));
     const files = { config: model.config, tokenizer, tokenizerConfig, generationConfig, ...others };

@@ -1,13 +1,12 @@
 // qlora quantize: a checkpoint with its linear layers in 4 bits, for transformers with bitsandbytes.
 import { quantizeFolder } from '@qlora/convert/node';
+import { quantizationConfig } from '@qlora/quant-strategies';
+import { askedQuantization, type QuantizationFlags } from '../asked-quantization';
 import { convertFolder, type FolderFlags } from '../convert-folder';
 import { bytes, type Reporter } from '../reporter';
 
 /** Options of {@link quantize}. */
-export interface QuantizeOptions extends FolderFlags {
-  readonly scheme: string;
-  readonly blockSize: number;
-  readonly doubleQuant: boolean;
+export interface QuantizeOptions extends FolderFlags, Omit<QuantizationFlags, 'strategy'> {
   readonly skipModules?: readonly string[];
 }
 
@@ -26,7 +25,8 @@ export async function quantize(
   options: QuantizeOptions,
   reporter: Reporter,
 ): Promise<QuantizeResult> {
-  const { scheme, blockSize, doubleQuant, skipModules = [], out } = options;
+  const { skipModules = [], out } = options;
+  const { scheme, blockSize, doubleQuant } = quantizationConfig(askedQuantization(options));
   const done = await convertFolder('quantizing', [model], options, reporter, (how) =>
     quantizeFolder(model, out, { ...how, scheme, blockSize, doubleQuant, skipModules }),
   );
