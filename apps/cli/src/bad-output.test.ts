@@ -73,9 +73,21 @@ describe.each(Object.entries(folders))('%s, whose output is a folder', (_, args)
     mkdirSync(out);
     await succeeds([...args, out]);
     const names = readdirSync(out).sort();
-    writeFileSync(join(out, 'left over'), '');
+    const [first = ''] = names;
+    const content = readFileSync(join(out, first));
+    writeFileSync(join(out, first), 'older');
     await succeeds([...args, out, '--overwrite']);
     expect(readdirSync(out).sort()).toEqual(names);
+    expect(readFileSync(join(out, first))).toEqual(content);
+  });
+  it.each(['notes.odt', '.git/', 'checkpoint-100/'])('does not replace one that holds %s', async (name) => {
+    await succeeds([...args, out]);
+    const path = join(out, name);
+    if (name.endsWith('/')) mkdirSync(path);
+    else writeFileSync(path, 'mine');
+    const message = new RegExp(`out: holds ${name.replace('/', '')}, which this command does not write`);
+    await expectRefusal(work, [...args, out, '--overwrite'], message);
+    expect(existsSync(path)).toBe(true);
   });
 });
 

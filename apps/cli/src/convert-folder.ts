@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises';
 import {
   type FolderOptions,
   type FolderResult,
+  isModelFile,
   type QuantizeFolderOptions,
   type Share,
   workingFolder,
@@ -42,7 +43,7 @@ export async function convertFolder<T extends FolderResult>(
   const { out, overwrite, maxShardSize, resume = false, shard, join = false, threads } = flags;
   if (join && shard)
     throw new QloraError({ what: '--join makes no file, so it has no --shard', fix: 'leave one out' });
-  await checkOutFolder(out, { overwrite, marker: 'config.json', inputs });
+  await checkOutFolder(out, { overwrite, marker: 'config.json', holds: isModelFile, inputs });
   const stop = new AbortController();
   const onSignal = () =>
     stop.abort(

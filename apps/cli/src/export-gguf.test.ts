@@ -322,6 +322,25 @@ describe('adapters', () => {
   });
 });
 
+it('has the name that it is given, or that of its folder, and says once what many tensors are instead', async () => {
+  const folder = join(work, 'named');
+  await makeModelFolder(folder);
+  const out = join(work, 'named.gguf');
+  const nameOf = async (...options: string[]) => {
+    const { code, stderr } = await qlora('export', 'gguf', folder, '--out', out, '--overwrite', ...options);
+    const bytes = await fileSource(out);
+    const { metadata } = await readGguf(bytes);
+    await bytes.close();
+    return { code, stderr, name: metadata.get('general.name')?.value };
+  };
+  const { code, stderr, name } = await nameOf();
+  expect([code, name]).toEqual([0, 'named']);
+  expect(stderr).toBe(
+    'warning blk.0.ffn_down.weight and 1 more tensors are f16: rows of 48 are no whole blocks of 32\n',
+  );
+  expect((await nameOf('--name', 'Captain 1')).name).toBe('Captain 1');
+});
+
 it('an importance matrix changes what is kept, and is named in the file', async () => {
   const plain = await exported('q4', '--type', 'q4_k_m');
   const weighted = await exported('q4-weighted', '--type', 'q4_k_m', '--imatrix', imatrix);

@@ -72,12 +72,17 @@ it('export lora-gguf writes one that begins from a GGUF file, or from a model of
   const text = readFileSync(path, 'utf8');
   expect(text.split('\n').slice(0, 2)).toEqual(['FROM ./bases/base.gguf', 'ADAPTER ./pirate.gguf']);
   expect(text).toContain('[assistant]');
+  expect(text).toContain('PARAMETER temperature 0.7\n');
   expect((await qlora(...args, 'llama3.2:3b', '--overwrite')).code).toBe(0);
   expect(readFileSync(path, 'utf8')).toBe('FROM llama3.2:3b\nADAPTER ./pirate.gguf\n');
   rmSync(out);
   rmSync(path);
   await expectRefusal(work, [...args, join(work, 'missing.gguf')], /missing\.gguf: no such file/);
   await expectRefusal(work, [...args, 'no name'], /"no name" is no name of a model/);
+  await expectRefusal(work, [...args, model], /model: is neither a GGUF file nor a model of the library/);
+  const bare = join(work, 'bases', 'adapter.gguf');
+  expect((await qlora('export', 'lora-gguf', adapter, '--base', model, '--out', bare)).code).toBe(0);
+  await expectRefusal(work, [...args, bare], /adapter\.gguf: holds no model: its general\.type is "adapter"/);
 });
 
 it('is refused for a model in several files, and where something else lies', async () => {

@@ -1,4 +1,5 @@
 // The Modelfile beside a GGUF file, for `ollama create`.
+import { stat } from 'node:fs/promises';
 import { basename, dirname, relative } from 'node:path';
 import { readGguf } from '@qlora/gguf-writer';
 import { ollamaFacts, ollamaModelfile } from '@qlora/ollama';
@@ -20,7 +21,26 @@ export async function checkModelfile(gguf: string, overwrite: boolean, from = gg
   await checkOutFile(modelfilePath(gguf), { overwrite, magic: 'FROM ', kind: 'Modelfile', option });
   // For names that a Modelfile cannot hold.
   ollamaModelfile({ ...modelOf(gguf, from), adapters: from === gguf ? [] : [basename(gguf)] });
-  if (from !== gguf && isGguf(from)) await metadataOf(from);
+  if (from === gguf) return;
+  if (isGguf(from)) return requireModel(from);
+  if (await stat(from).catch(() => undefined)) {
+    throw new QloraError({
+      what: 'is neither a GGUF file nor a model of the library',
+      where: from,
+      fix: 'name the GGUF file of the base, which `export gguf` writes',
+    });
+  }
+}
+
+/** Throws unless a GGUF file holds a model: Ollama begins from one, not from an adapter. */
+async function requireModel(from: string): Promise<void> {
+  const type = (await metadataOf(from)).get('general.type')?.value ?? 'model';
+  if (type === 'model') return;
+  throw new QloraError({
+    what: `holds no model: its general.type is ${JSON.stringify(type)}`,
+    where: from,
+    fix: 'name the GGUF file of the base, which `export gguf` writes',
+  });
 }
 
 const isGguf = (from: string) => /\.gguf$/i.test(from);
@@ -54,10 +74,10 @@ export async function writeModelfile(
   const path = modelfilePath(gguf);
   const model = modelOf(gguf, from);
   const { text, warnings } = ollamaModelfile({
-    ...(model.file === undefined ? {} : ollamaFacts(await metadataOf(from))),
+    // A model of the library brings its own template and sampling.
+    ...(model.file === undefined ? {} : { ...ollamaFacts(await metadataOf(from)), generation }),
     ...model,
     ...(adapter === undefined ? {} : { adapters: [pathFrom(gguf, adapter)] }),
-    generation,
   });
   await writeFileAtomic(path, text);
   for (const warning of warnings) reporter.warn(`${path}: ${warning}`);

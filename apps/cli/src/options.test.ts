@@ -187,6 +187,7 @@ const tables: Record<string, Table> = {
       '--threads': folderTests,
       '--base': ggufTests,
       '--imatrix': ggufTests,
+      '--name': ggufTests,
       '--ollama': ollamaTests,
       '--pre': ggufTests,
     },

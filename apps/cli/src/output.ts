@@ -10,6 +10,7 @@ import { fileSource, ioError } from '@qlora/tensor/node';
  * Throws unless a folder can be written at `path`.
  *
  * @param options.marker a file that every folder of this kind has; only such a folder is replaced.
+ * @param options.holds whether a folder of this kind can hold a file of that name; none that holds others is replaced.
  * @param options.inputs files and folders that are read; a folder that holds one is not replaced.
  * @throws QloraError if it is there already (unless `overwrite` is set and it is of this kind), holds something that is
  * read, or cannot be made.
@@ -19,6 +20,7 @@ export async function checkOutFolder(
   options: {
     readonly overwrite: boolean;
     readonly marker: string;
+    readonly holds: (name: string) => boolean;
     readonly inputs: readonly (string | undefined)[];
   },
 ): Promise<void> {
@@ -30,9 +32,10 @@ export async function checkOutFolder(
       where: path,
       fix: 'name another --out',
     });
-  const names = await readdir(path).catch((cause) => {
+  const entries = await readdir(path, { withFileTypes: true }).catch((cause) => {
     throw ioError(path, cause);
   });
+  const names = entries.map(({ name }) => name);
   await refuseFixed(path);
   if (names.length === 0) return checkParent(path);
   await refuseInputs(path, options.inputs);
@@ -46,6 +49,14 @@ export async function checkOutFolder(
   if (!names.includes(options.marker)) {
     throw new QloraError({
       what: `holds files but no ${options.marker}, so it is no older output of this command`,
+      where: path,
+      fix: 'remove it yourself or name another --out',
+    });
+  }
+  const other = entries.find((entry) => entry.isDirectory() || !options.holds(entry.name));
+  if (other) {
+    throw new QloraError({
+      what: `holds ${other.name}, which this command does not write, so it is no older output`,
       where: path,
       fix: 'remove it yourself or name another --out',
     });
@@ -71,6 +82,13 @@ export async function checkOutFile(
   },
 ): Promise<void> {
   const { magic, kind = `${magic} file`, option = '--out' } = options;
+  if (/[\\/]$/.test(path)) {
+    throw new QloraError({
+      what: 'names a folder, a file is to be written',
+      where: path,
+      fix: `name a file as ${option}`,
+    });
+  }
   const info = await stat(path).catch(() => undefined);
   if (!info) return checkParent(path, option);
   if (info.isDirectory()) {

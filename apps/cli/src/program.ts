@@ -312,6 +312,7 @@ A whole run:
     .addOption(
       new Option('--ollama', 'write a Modelfile beside it: template, stop words, sampling').default(false),
     )
+    .option('--name <text>', "the model's name in the file (default: the name of the folder)")
     .option('--pre <name>', "name of llama.cpp's pre-tokenizer, where the tokenizer's is not recognized")
     .addOption(threads())
     .addOption(overwrite())

@@ -82,6 +82,9 @@ const COMPANION = /\.(json|txt|model|jinja|py|tiktoken|md)$|^(LICEN[CS]E|NOTICE)
 const REPLACED = new Set(['config.json', 'model.safetensors.index.json', 'pytorch_model.bin.index.json']);
 const MAX_COMPANION_BYTES = 512 * 1024 * 1024;
 
+/** Whether a model folder that is written here can hold a file of that name: weights, or what lies beside them. */
+export const isModelFile = (name: string): boolean => name.endsWith('.safetensors') || COMPANION.test(name);
+
 /** What is in a folder. */
 const entriesOf = (folder: string) =>
   readdir(folder, { withFileTypes: true }).catch((cause) => {

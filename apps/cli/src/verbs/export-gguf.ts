@@ -44,6 +44,8 @@ export interface ExportGgufOptions {
   readonly type?: GgufType | undefined;
   /** File of an importance matrix. */
   readonly imatrix?: string | undefined;
+  /** `general.name`. Default: the name of the folder or file. */
+  readonly name?: string | undefined;
   /** Name of llama.cpp's pre-tokenizer, where the tokenizer's is not recognized. */
   readonly pre?: string | undefined;
   /** Bytes of tensors in a file, at most; a larger model is written in several. */
@@ -84,14 +86,14 @@ export async function exportGguf(
         config: model.config,
         tokenizer: await model.tokenizer(),
         type,
-        name: basename(resolve(path)).replace(/\.qnat$/, ''),
+        name: options.name ?? basename(resolve(path)).replace(/\.qnat$/, ''),
         importance,
         preTokenizer: options.pre,
       },
       options,
       reporter,
     );
-    for (const { name, type, reason } of result.fallbacks) reporter.warn(`${name} is ${type}: ${reason}`);
+    for (const warning of fallbackWarnings(result.fallbacks)) reporter.warn(warning);
     for (const warning of [...warnings, ...result.warnings]) reporter.warn(warning);
     const [first = out] = files;
     reporter.event('exported', { out: first, files: files.length, type, quantization, ...result });
@@ -131,6 +133,18 @@ async function write(
     progress.stop();
     await pool.close();
   }
+}
+
+/** A sentence for each type that tensors got instead of their own and each reason why, since a model has hundreds of tensors. */
+function fallbackWarnings(fallbacks: GgufExport['fallbacks']): string[] {
+  const names = new Map<string, string[]>();
+  for (const { name, type, reason } of fallbacks) {
+    const why = `${type}: ${reason}`;
+    names.set(why, [...(names.get(why) ?? []), name]);
+  }
+  return [...names].map(([why, [first, ...others]]) =>
+    others.length === 0 ? `${first} is ${why}` : `${first} and ${others.length} more tensors are ${why}`,
+  );
 }
 
 /** Opens the model of --base, which only says something of adapters. */

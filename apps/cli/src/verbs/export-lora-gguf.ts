@@ -1,7 +1,7 @@
 // qlora export lora-gguf: an adapter as a file that llama.cpp adds to the base's when it runs. Of the base only config.json is
 // needed; where its weights lie beside it, the adapter is held to their shapes too.
 import { readdir } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { openModelFolder, readModelConfig } from '@qlora/convert/node';
 import {
   ggufFamilyOf,
@@ -11,7 +11,7 @@ import {
 } from '@qlora/gguf-writer';
 import { withLoraFolder } from '@qlora/peft/node';
 import type { TensorInfo } from '@qlora/tensor';
-import { fileSink, ioError } from '@qlora/tensor/node';
+import { fileSink, ifThere, ioError, readJsonObject } from '@qlora/tensor/node';
 import { checkModelfile, writeModelfile } from '../ollama';
 import { checkOutFile } from '../output';
 import type { Reporter } from '../reporter';
@@ -59,7 +59,12 @@ export async function exportLoraGguf(
     reporter.event('exported', { out, type, ...result });
     reporter.say(`${tensors} tensors of ${modules.length} modules written to ${out}`);
     reporter.say(`next: llama-completion -m BASE.gguf --lora ${shellWord(out)} -p "…"`);
-    if (ollama !== undefined) await writeModelfile(out, { from: ollama, adapter: out }, reporter);
+    if (ollama !== undefined)
+      await writeModelfile(
+        out,
+        { from: ollama, adapter: out, generation: await generationOf(base) },
+        reporter,
+      );
     return result;
   });
 }
@@ -76,3 +81,6 @@ async function weightsOf(folder: string): Promise<readonly TensorInfo[] | undefi
   await model.close();
   return tensors;
 }
+
+/** What the base's folder says of sampling, if it has that file. */
+const generationOf = (folder: string) => ifThere(readJsonObject(join(folder, 'generation_config.json')));

@@ -1,7 +1,7 @@
 // qlora train: LoRA adapters on the frozen 4-bit base.
 import { join } from 'node:path';
 import { addLora, extractAdapter } from '@qlora/models';
-import { ADAPTER_CONFIG_FILE, type LoraConfig, loraConfig } from '@qlora/peft';
+import { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, type LoraConfig, loraConfig } from '@qlora/peft';
 import { saveAdapter } from '@qlora/peft/node';
 import { type QuantizationConfig, quantizationConfig } from '@qlora/quant-strategies';
 import { QloraError } from '@qlora/tensor';
@@ -54,6 +54,8 @@ export const LOG_FILE = 'training_log.jsonl';
 
 /** The name of the page about the run inside the adapter folder. */
 export const REPORT_FILE = 'report.html';
+/** All that such a folder holds. */
+const ADAPTER_FILES = [ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, LOG_FILE, REPORT_FILE];
 
 /** Trains adapters and writes them as PEFT does. */
 export async function train(
@@ -68,7 +70,12 @@ export async function train(
   quantizationConfig(options.quantization);
   const start = performance.now();
   const inputs = [modelFolder, options.data, options.evalData];
-  await checkOutFolder(options.out, { overwrite: options.overwrite, marker: ADAPTER_CONFIG_FILE, inputs });
+  await checkOutFolder(options.out, {
+    overwrite: options.overwrite,
+    marker: ADAPTER_CONFIG_FILE,
+    holds: (name) => ADAPTER_FILES.includes(name),
+    inputs,
+  });
   const texts: Text[] = [];
   for (const path of [options.data, options.evalData]) {
     if (path !== undefined) texts.push({ path, content: await readText(path) });
