@@ -29,6 +29,11 @@ describe('as a real process', () => {
   });
 });
 
+it('with --json and no verb, what is lacking is said', async () => {
+  const { code, stdout } = await qlora('--json');
+  expect([code, JSON.parse(stdout)]).toEqual([1, expect.objectContaining({ what: 'no verb is named' })]);
+});
+
 describe('the command line', () => {
   it.each([
     [

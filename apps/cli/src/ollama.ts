@@ -19,9 +19,13 @@ export const modelfilePath = (gguf: string): string => `${gguf.replace(/\.gguf$/
 export async function checkModelfile(gguf: string, overwrite: boolean, from = gguf): Promise<void> {
   const option = "--out; its Modelfile's name follows from it";
   await checkOutFile(modelfilePath(gguf), { overwrite, magic: 'FROM ', kind: 'Modelfile', option });
+  if (from !== gguf) await requireSource(from);
   // For names that a Modelfile cannot hold.
   ollamaModelfile({ ...modelOf(gguf, from), adapters: from === gguf ? [] : [basename(gguf)] });
-  if (from === gguf) return;
+}
+
+/** Throws for what is there, but nothing that Ollama begins from. */
+async function requireSource(from: string): Promise<void> {
   if (isGguf(from)) return requireModel(from);
   if (await stat(from).catch(() => undefined)) {
     throw new QloraError({

@@ -38,6 +38,7 @@ function printJson(problem: Readonly<Record<string, string | undefined>>): void 
 
 /** What commander refuses, in the form of a {@link QloraError}. */
 function usageProblem({ message, code }: CommanderError): Record<string, string> {
-  const what = message.replace(/^error: /, '');
+  // Commander's own words for "the help was shown instead" are of no use to a machine.
+  const what = code === 'commander.help' ? 'no verb is named' : message.replace(/^error: /, '');
   return { message: what, what, rule: code, fix: 'add --help for what can be said' };
 }
