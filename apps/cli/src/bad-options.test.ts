@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { expectRefusal, spawnQlora } from './testing';
+import { expectRefusal, qlora, spawnQlora } from './testing';
 
 const work = mkdtempSync(join(tmpdir(), 'qlora-bad-options-'));
 afterAll(() => rmSync(work, { recursive: true }));
