@@ -4,12 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openModelFolder, readTokenizerFiles } from '@qlora/convert/node';
-import { exportGguf as writeGguf } from '@qlora/gguf-writer';
 import { openCheckpoint } from '@qlora/models/node';
-import { mergedSource } from '@qlora/peft';
-import { loadAdapter } from '@qlora/peft/node';
-import { fileSink } from '@qlora/tensor/node';
 import { loadExamples } from '@qlora/trainer';
 import { hasLlamaCpp, type LoraFile, loadGguf } from '@qlora-tooling/llama-cpp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -111,23 +106,12 @@ for (const { name, folder, text, windows, window } of models) {
     });
 
     it('with two adapters, each with a weight, computes what both merged with these weights do', async () => {
-      const weighted = [];
-      const model = await openModelFolder(quantized);
-      let source = model.source;
-      for (const [i, folder] of adapters.entries()) {
-        const scale = WEIGHTS[i] ?? 0;
-        weighted.push({ path: await written(folder, 'f32'), scale });
-        const adapter = await loadAdapter(folder);
-        const { config } = adapter;
-        source = mergedSource(source, { ...adapter, config: { ...config, alpha: config.alpha * scale } });
-      }
       const merged = join(work, 'merged.gguf');
-      const tokenizer = await readTokenizerFiles(quantized);
-      await writeGguf(
-        { source, config: model.config, tokenizer, type: 'f32', name: 'merged' },
-        await fileSink(merged),
-      );
-      await model.close();
+      const parts = adapters.map((path, i) => ({ path, weight: WEIGHTS[i] ?? 0 }));
+      await exportGguf(quantized, { adapters: parts, out: merged, type: 'f32' }, silentReporter);
+      const weighted: LoraFile[] = [];
+      for (const { path, weight } of parts)
+        weighted.push({ path: await written(path, 'f32'), scale: weight });
       const expected = await theirs(merged, []);
       expect(Math.abs((await theirs(base, weighted)) - expected)).toBeLessThan(bounds.f32);
       const unweighted = weighted.map(({ path }) => ({ path }));

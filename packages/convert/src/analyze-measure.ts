@@ -13,7 +13,7 @@ import {
   scalesOf,
 } from '@qlora/quant-strategies';
 import { QloraError, type Task, type Tensor, toFloat32 } from '@qlora/tensor';
-import type { RangePlace } from './tasks';
+import type { RangePlace } from './range-place';
 
 /** How a part is to be measured: in one layout of codes and scales, and with which scales. */
 export interface MeasureRequest extends Omit<QuantizationConfig, 'doubleQuant'> {

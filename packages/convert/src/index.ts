@@ -10,6 +10,7 @@ export * from './items';
 export * from './linear-weights';
 export * from './merge';
 export * from './quantize';
+export * from './range-place';
 export * from './tasks';
 export * from './trained-weights';
 export * from './transposed';

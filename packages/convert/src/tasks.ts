@@ -13,14 +13,7 @@ import {
   type Tensor,
 } from '@qlora/tensor';
 import { measureTask } from './analyze-measure';
-
-/** Where a range lies, for messages. */
-export interface RangePlace {
-  /** The file or folder, and the tensor. */
-  readonly where: readonly string[];
-  /** Index of the first value. */
-  readonly start: number;
-}
+import type { RangePlace } from './range-place';
 
 /** Values in another type: refused where they are not finite, or no longer. */
 export const castTask: Task<{ values: Tensor; dtype: DType; place: RangePlace }, Tensor> = {

@@ -5,9 +5,12 @@ import { type ByteSource, bytesSource, checkRange, QloraError } from '@qlora/ten
 import { describe, expect, it } from 'vitest';
 import { GGUF_RULES, readGguf, readGgufParts } from './index';
 import { IMATRIX_RULES, MAX_ENTRIES, MAX_HEADER, MAX_ITEMS, MAX_KEY, MAX_STRING, MAX_TENSORS } from './rules';
-import { brokenFiles, intactFile, oddFiles } from './testing/broken-files';
+import { brokenFiles } from './testing/broken-files';
 import { type Forged, forged, forgedEntry, headerOf, takenApart } from './testing/forge';
-import { type TinyModel, tinyModels, tinyParts } from './testing/tiny-models';
+import { intactFile } from './testing/forge-edits';
+import { oddFiles } from './testing/odd-files';
+import { tinyParts } from './testing/tiny-files';
+import { type TinyModel, tinyModels } from './testing/tiny-models';
 
 async function refusalOf(body: () => Promise<unknown>): Promise<QloraError> {
   const error = await body().catch((caught: unknown) => caught);

@@ -14,6 +14,7 @@ export { ggufFamilies, ggufFamilyOf } from './families/registry';
 export { importanceOf, readImatrix } from './imatrix';
 export type { Imatrix } from './imatrix-rules';
 export * from './lora';
+export * from './lora-contract';
 export * from './reader';
 export { GGUF_TYPES, type GgufType } from './recipes';
 export { GGUF_RULES, type GgufRule, IMATRIX_RULES, type ImatrixRule } from './rules';

@@ -5,13 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hasLlamaCpp, loadGguf } from '@qlora-tooling/llama-cpp';
 import { afterAll, describe, expect, it } from 'vitest';
-import {
-  BYTE_LEVEL_KINDS,
-  byteLevelTokenizer,
-  piecesTokenizer,
-  tinyGguf,
-  tinyModels,
-} from './testing/tiny-models';
+import { tinyGguf } from './testing/tiny-files';
+import { tinyModels } from './testing/tiny-models';
+import { BYTE_LEVEL_KINDS, byteLevelTokenizer, piecesTokenizer } from './testing/tiny-tokenizers';
 import type { TokenizerFiles } from './tokenizer/files';
 
 const read = (name: string) => JSON.parse(readFileSync(new URL(name, import.meta.url), 'utf8'));

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { hasLlamaCpp, type LoraFile, loadGguf } from '@qlora-tooling/llama-cpp';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { LoraGgufType } from './index';
+import { tinyGguf } from './testing/tiny-files';
 import { loraIds, modelOf, type TinyLora, tinyLoraGguf, tinyLoras } from './testing/tiny-loras';
-import { tinyGguf } from './testing/tiny-models';
 
 const work = mkdtempSync(join(tmpdir(), 'qlora-lora-'));
 afterAll(() => rmSync(work, { recursive: true, force: true }));

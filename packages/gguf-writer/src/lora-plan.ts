@@ -5,7 +5,7 @@ import { QloraError, type TensorInfo } from '@qlora/tensor';
 import { ConfigReader } from './families/config';
 import type { GgufDescription } from './families/contract';
 import { ggufFamilyOf } from './families/registry';
-import type { LoraGgufAdapter, LoraGgufModule } from './lora';
+import type { LoraGgufAdapter, LoraGgufModule } from './lora-contract';
 
 /** How B's values change on their way: `factor` on each, then rows of heads in another order. */
 export interface LoraPart {

@@ -4,6 +4,7 @@ import { bytesSource, f32ArrayToBf16, memorySink, memorySource, type Tensor, ten
 import { describe, expect, it } from 'vitest';
 import { exportLoraGguf, type LoraGgufAdapter, readGguf } from './index';
 import { digest, shown } from './testing/converter-tests';
+import { tinyTensors } from './testing/tiny-files';
 import {
   loraModulesOf,
   loraTensors,
@@ -12,7 +13,6 @@ import {
   tinyLoraGguf,
   tinyLoras,
 } from './testing/tiny-loras';
-import { tinyTensors } from './testing/tiny-models';
 
 describe.each(tinyLoras)('the adapter %s', (_, lora) => {
   it.each(['f32', 'f16', 'bf16', 'q8_0'] as const)(

@@ -8,7 +8,8 @@ import { hasLlamaCpp, loadGguf } from '@qlora-tooling/llama-cpp';
 import { describe, expect, it } from 'vitest';
 import { type GgufPart, ggufPartName, readGguf, readGgufParts } from './index';
 import { splitSink, splitTensors } from './split';
-import { type TinyModel, tinyGguf, tinyModels, tinyParts } from './testing/tiny-models';
+import { tinyGguf, tinyParts } from './testing/tiny-files';
+import { type TinyModel, tinyModels } from './testing/tiny-models';
 
 const model = tinyModels[0] as TinyModel;
 const runs = await hasLlamaCpp();

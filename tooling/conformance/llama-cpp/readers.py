@@ -1,4 +1,4 @@
-"""Readers of GGUF files on the broken and the odd files of packages/gguf-writer/src/testing/broken-files.ts.
+"""Readers of GGUF files on the broken and the odd files of packages/gguf-writer/src/testing (broken-files.ts, odd-files.ts).
 
 readers.py LLAMA_CPP PACKAGES: a clone of llama.cpp (its gguf-py is imported), and a folder in which `npm install
 @huggingface/gguf` was run. Each reader sees each file in a process of its own, since some crash:

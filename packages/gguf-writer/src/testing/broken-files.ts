@@ -9,23 +9,31 @@
 // - pull request 18674 and issue 27203 of llama.cpp: products of lengths that overflow
 
 import { joined } from '@qlora-tooling/fuzz';
-import { type GgufRule, VALUE_TYPES } from '../index';
+import type { GgufRule } from '../index';
 import { MAX_ENTRIES, MAX_ITEMS, MAX_KEY, MAX_STRING, MAX_TENSORS } from '../rules';
+import { type ForgedTensor, forged, forgedArray, forgedEntry, forgedText, headerOf, u32, u64 } from './forge';
 import {
-  copyOf,
-  type Forged,
-  type ForgedEntry,
-  type ForgedTensor,
-  forged,
-  forgedArray,
-  forgedEntry,
-  forgedText,
-  headerOf,
-  takenApart,
-  u32,
-  u64,
-} from './forge';
-import { type TinyModel, tinyGguf, tinyModels } from './tiny-models';
+  alignment,
+  bytesAfter,
+  type Edit,
+  empty,
+  entry,
+  head,
+  headerCut,
+  LAST,
+  latin1,
+  lengths,
+  magic,
+  more,
+  NAME,
+  NORM,
+  swapped,
+  tensor,
+  tensorOf,
+  type,
+  value,
+  WEIGHT,
+} from './forge-edits';
 
 /** A file that must be refused. */
 export interface BrokenFile {
@@ -38,95 +46,9 @@ export interface BrokenFile {
   readonly bytes: Uint8Array;
 }
 
-/** A file that must be read. */
-export interface OddFile {
-  /** What is odd about it. */
-  readonly name: string;
-  readonly bytes: Uint8Array;
-}
+type Broken = readonly [rule: GgufRule, name: string, says: string, edit: Edit];
 
-/** Changes a file; what it gives, if anything, is taken in the place of the file. */
-type Edit = (file: Forged) => unknown;
-
-const model = tinyModels[0] as TinyModel;
-/** The file that all others are made of. */
-export const intactFile = await tinyGguf(model, 'q8_0');
-const intact = await takenApart(intactFile);
-
-const bytesAfter = (edit: Edit): Uint8Array => {
-  const file = copyOf(intact);
-  const given = edit(file);
-  return given instanceof Uint8Array ? given : forged(file);
-};
-
-const same = (bytes: Uint8Array, text: string) => new TextDecoder().decode(bytes) === text;
-const entryOf = (file: Forged, key: string) =>
-  file.entries.find((entry) => same(entry.key.bytes, key)) as ForgedEntry;
-const tensorOf = (file: Forged, name: string) =>
-  file.tensors.find((tensor) => same(tensor.name.bytes, name)) as ForgedTensor;
-
-/** Other fields for an entry. */
-const entry =
-  (key: string, change: (entry: ForgedEntry) => Partial<ForgedEntry>): Edit =>
-  (file) => {
-    const one = entryOf(file, key);
-    Object.assign(one, change(one));
-  };
-/** Puts something in the place of an entry's type and value. */
-const value = (key: string, bytes: Uint8Array): Edit => entry(key, () => ({ value: bytes }));
-/** Other fields for a tensor. */
-const tensor =
-  (name: string, change: (tensor: ForgedTensor) => Partial<ForgedTensor>): Edit =>
-  (file) => {
-    const one = tensorOf(file, name);
-    Object.assign(one, change(one));
-  };
-/** Changes the file's head. */
-const head =
-  (fields: Partial<Forged>): Edit =>
-  (file) =>
-    void Object.assign(file, fields);
-/** One entry more. */
-const more =
-  (...entries: ForgedEntry[]): Edit =>
-  (file) => {
-    file.entries.push(...entries);
-    file.metadataCount += BigInt(entries.length);
-  };
-/** One entry more, called `test.value`. */
-const extra = (bytes: Uint8Array): Edit => more({ key: forgedText('test.value'), value: bytes });
-/** The file with an alignment said otherwise than as a valid number. */
-const alignment = (bytes: Uint8Array): Edit => more({ key: forgedText('general.alignment'), value: bytes });
-/** The lengths of a tensor, innermost first, of a type; its data stays. */
-const lengths = (name: string, sizes: readonly bigint[], type?: number): Edit =>
-  tensor(name, (one) => ({ axes: sizes.length, lengths: [...sizes], type: type ?? one.type }));
-/** The header without what follows, cut by some bytes. */
-const headerCut =
-  (by: number): Edit =>
-  (file) => {
-    const header = headerOf(file);
-    return header.subarray(0, header.length - by);
-  };
-/** Every number of the head in the other byte order, as a big-endian machine would write them. */
-const swapped: Edit = (file) => {
-  const bytes = forged(file);
-  bytes.subarray(4, 8).reverse();
-  bytes.subarray(8, 16).reverse();
-  bytes.subarray(16, 24).reverse();
-  return bytes;
-};
-
-const type = (name: keyof typeof VALUE_TYPES) => u32(VALUE_TYPES[name]);
-const latin1 = (text: string) => Uint8Array.from(text, (character) => character.charCodeAt(0));
-const magic = (text: string) => new DataView(latin1(text).buffer).getUint32(0, true);
-const empty = new Uint8Array(0);
-
-const NAME = 'general.name';
-const NORM = 'output_norm.weight';
-const WEIGHT = 'blk.0.attn_q.weight';
-const LAST = 'blk.1.attn_v.weight';
-
-const broken: readonly (readonly [rule: GgufRule, name: string, says: string, edit: Edit])[] = [
+const broken: readonly Broken[] = [
   ['magic', 'another magic', 'does not begin with GGUF', head({ magic: magic('GGUX') })],
   ['magic', 'the magic in small letters', 'does not begin with GGUF', head({ magic: magic('gguf') })],
   ['magic', 'the magic of older llama.cpp files', 'does not begin with GGUF', head({ magic: magic('tjgg') })],
@@ -516,42 +438,23 @@ const broken: readonly (readonly [rule: GgufRule, name: string, says: string, ed
     tensor(LAST, () => ({ offset: 2n ** 64n - 32n })),
   ],
 
-  [
-    'tensor-type',
-    'the type Q4_2 that ggml has no more',
-    'output_norm.weight: has ggml type 4',
-    lengths(NORM, [64n], 4),
-  ],
-  [
-    'tensor-type',
-    'the type Q4_3 that ggml has no more',
-    'output_norm.weight: has ggml type 5',
-    lengths(NORM, [64n], 5),
-  ],
-  [
-    'tensor-type',
-    'the type Q4_0_4_4 that ggml has no more',
-    'output_norm.weight: has ggml type 31',
-    lengths(NORM, [64n], 31),
-  ],
-  [
-    'tensor-type',
-    'the type IQ4_NL_4_4 that ggml has no more',
-    'output_norm.weight: has ggml type 36',
-    lengths(NORM, [64n], 36),
-  ],
-  [
-    'tensor-type',
-    'a type after the last one',
-    'output_norm.weight: has ggml type 43',
-    lengths(NORM, [64n], 43),
-  ],
-  [
-    'tensor-type',
-    'a negative type',
-    'output_norm.weight: has ggml type 4294967295',
-    lengths(NORM, [64n], 0xffffffff),
-  ],
+  ...(
+    [
+      ['the type Q4_2 that ggml has no more', 4],
+      ['the type Q4_3 that ggml has no more', 5],
+      ['the type Q4_0_4_4 that ggml has no more', 31],
+      ['the type IQ4_NL_4_4 that ggml has no more', 36],
+      ['a type after the last one', 43],
+      ['a negative type', 0xffffffff],
+    ] as const
+  ).map(
+    ([name, type]): Broken => [
+      'tensor-type',
+      name,
+      `output_norm.weight: has ggml type ${type}`,
+      lengths(NORM, [64n], type),
+    ],
+  ),
   [
     'row-length',
     'rows of 48 in blocks of 32',
@@ -659,104 +562,6 @@ export const brokenFiles: readonly BrokenFile[] = broken.map(([rule, name, says,
   name,
   says,
   // Made when they are looked at: some are large.
-  get bytes() {
-    return bytesAfter(edit);
-  },
-}));
-
-const odd: readonly (readonly [name: string, edit: Edit])[] = [
-  ['nothing changed', () => {}],
-  ['version 2', head({ version: 2 })],
-  [
-    'no tensors',
-    (file) => {
-      Object.assign(file, { tensors: [], tensorCount: 0n });
-      return headerOf(file);
-    },
-  ],
-  [
-    'no metadata and no tensors',
-    (file) => {
-      Object.assign(file, { tensors: [], tensorCount: 0n, entries: [], metadataCount: 0n });
-      return headerOf(file);
-    },
-  ],
-  ['bytes after the last tensor', (file) => joined(forged(file), latin1('more'))],
-  [
-    'no padding after the last tensor',
-    (file) => {
-      file.tensors.push({
-        ...tensorOf(file, NORM),
-        name: forgedText('x'),
-        lengths: [1n],
-        offset: sizeOf(file),
-        data: u32(0),
-      });
-      file.tensorCount += 1n;
-    },
-  ],
-  [
-    'padding that is not zero',
-    (file) => {
-      const header = headerOf(file);
-      const bytes = forged(file);
-      return bytes.fill(0xff, header.length, Math.ceil(header.length / 32) * 32);
-    },
-  ],
-  ['no axes', lengths(NORM, [])],
-  ['an axis of no length', lengths(NORM, [0n])],
-  ['a matrix of no rows', lengths(NORM, [64n, 0n])],
-  ['four axes', lengths(NORM, [64n, 1n, 1n, 1n])],
-  [
-    'an alignment of 1',
-    (file) => {
-      file.alignment = 1;
-      file.tensors = [{ ...tensorOf(file, NORM), offset: 0n }];
-      file.tensorCount = 1n;
-      alignment(joined(type('u32'), u32(1)))(file);
-    },
-  ],
-  [
-    'an alignment of 64 KB',
-    (file) => {
-      file.alignment = 2 ** 16;
-      file.tensors = [{ ...tensorOf(file, NORM), offset: 0n }];
-      file.tensorCount = 1n;
-      alignment(joined(type('u32'), u32(2 ** 16)))(file);
-    },
-  ],
-  ['a tensor name of no characters', tensor(NORM, () => ({ name: forgedText('') }))],
-  ['a tensor name of 63 bytes', tensor(NORM, () => ({ name: forgedText('n'.repeat(63)) }))],
-  ['a tensor called __proto__', tensor(NORM, () => ({ name: forgedText('__proto__') }))],
-  ['a tensor name that steers a terminal', tensor(NORM, () => ({ name: forgedText('a\n\x1b[2J\u202e') }))],
-  ['a key called __proto__', more(forgedEntry('__proto__', { type: 'u8', value: 1 }))],
-  ['a key of 65535 bytes', more(forgedEntry('k'.repeat(MAX_KEY), { type: 'u8', value: 1 }))],
-  ['a text that is no UTF-8', extra(joined(type('string'), u64(2n), latin1('\xff\xfe')))],
-  ['a text with a zero', extra(joined(type('string'), u64(3n), latin1('a\0b')))],
-  ['a text of a megabyte', extra(joined(type('string'), u64(2n ** 20n), new Uint8Array(2 ** 20).fill(97)))],
-  [
-    'numbers that are no numbers',
-    extra(
-      forgedArray(
-        'f64',
-        3n,
-        new Uint8Array(Float64Array.of(Number.NaN, -0, Number.NEGATIVE_INFINITY).buffer),
-      ),
-    ),
-  ],
-  ...(['u8', 'i8', 'u16', 'i16', 'u32', 'i32', 'f32', 'bool', 'string', 'u64', 'i64', 'f64'] as const).map(
-    (items): [string, Edit] => [`an empty array of ${items}`, extra(forgedArray(items, 0n, empty))],
-  ),
-  ['an array of a million numbers', extra(forgedArray('u8', 1_000_000n, new Uint8Array(1_000_000)))],
-  ['a type that is not decoded here', lengths(NORM, [64n], 24)],
-];
-
-/** The number of bytes of data. */
-const sizeOf = (file: Forged) => BigInt(file.tensors.reduce((sum, { data }) => sum + data.length, 0));
-
-/** All of them. Names are unique. */
-export const oddFiles: readonly OddFile[] = odd.map(([name, edit]) => ({
-  name,
   get bytes() {
     return bytesAfter(edit);
   },

@@ -6,7 +6,8 @@ import { bytesSource } from '@qlora/tensor';
 import { describe, expect, it } from 'vitest';
 import { type GgufFile, type GgufType, readGguf } from '../index';
 import type { GgufValue } from '../value';
-import { type TinyModel, tinyGguf, tinyImatrix, tinyModels } from './tiny-models';
+import { tinyGguf, tinyImatrix } from './tiny-files';
+import { type TinyModel, tinyModels } from './tiny-models';
 
 interface Golden {
   readonly types: Readonly<Record<string, string>>;

@@ -5,7 +5,8 @@ import { blockLayouts, blockTypeById } from '@qlora/ggml-blocks';
 import { elementCount, memorySink, random } from '@qlora/tensor';
 import type { GgufValue, ScalarType } from '../value';
 import { type GgufTensorPlan, ggufSink } from '../writer';
-import { type TinyModel, tinyModels, tinyParts } from './tiny-models';
+import { tinyParts } from './tiny-files';
+import { type TinyModel, tinyModels } from './tiny-models';
 
 const scalars = {
   u8: { type: 'u8', value: 255 },

@@ -2,7 +2,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bytesOf, type Tensor } from '@qlora/tensor';
-import { type TinyModel, tinyTensors } from './tiny-models';
+import { tinyTensors } from './tiny-files';
+import type { TinyModel } from './tiny-models';
 
 /** A safetensors file, without alignment. */
 function safetensors(tensors: readonly [string, Tensor][]): Uint8Array {

@@ -6,7 +6,8 @@ import { loadGguf } from '@qlora-tooling/llama-cpp';
 import { exportGguf } from '../export';
 import type { ConfigJson } from '../families/config';
 import type { GgufType } from '../recipes';
-import { type TinyModel, tinyTensors } from './tiny-models';
+import { tinyTensors } from './tiny-files';
+import type { TinyModel } from './tiny-models';
 
 interface Computed {
   readonly crossEntropy: number;

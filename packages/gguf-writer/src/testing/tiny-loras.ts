@@ -11,7 +11,8 @@ import {
   type Tensor,
   tensor,
 } from '@qlora/tensor';
-import { exportLoraGguf, type LoraGgufExport, type LoraGgufModule, type LoraGgufType } from '../lora';
+import { exportLoraGguf, type LoraGgufExport } from '../lora';
+import type { LoraGgufModule, LoraGgufType } from '../lora-contract';
 import { type TinyModel, tinyModels } from './tiny-models';
 
 /** What the golden says of an adapter. */

@@ -1,31 +1,8 @@
 // Tiny models of every family and tokenizer kind, made from a seed: what the tests export, and what the conformance script gives
 // to llama.cpp's own converter, so that both speak of the same weights.
-import { readFileSync } from 'node:fs';
-import { blockTypeOf } from '@qlora/ggml-blocks';
-import {
-  bytesSource,
-  elementCount,
-  f32ArrayToBf16,
-  f32ArrayToF16,
-  memorySink,
-  memorySource,
-  random,
-  type Tensor,
-  tensor,
-} from '@qlora/tensor';
-import { exportGguf } from '../export';
-import { ConfigReader } from '../families/config';
-import { ggufFamilyOf } from '../families/registry';
-import { readImatrix } from '../imatrix';
 import type { GgufType } from '../recipes';
-import { type GgufPart, ggufPartName } from '../split';
 import type { TokenizerFiles } from '../tokenizer/files';
-import { type GgufValue, list, text, u32 } from '../value';
-import { ggufSink } from '../writer';
-
-const goldens = new URL('../goldens/tokenizers/', import.meta.url);
-const json = (name: string): Record<string, unknown> =>
-  JSON.parse(readFileSync(new URL(name, goldens), 'utf8'));
+import { byteLevelTokenizer, decoder, pieces, piecesJson, special } from './tiny-tokenizers';
 
 /** A model to try. */
 export interface TinyModel {
@@ -45,50 +22,6 @@ export interface TinyModel {
   readonly dropped?: Readonly<Record<string, readonly number[]>>;
 }
 
-const special = { bos_token: '<s>', eos_token: '</s>', unk_token: '<unk>' };
-const pieces = (kind: 'llama' | 'gemma', config: object, withJson = true): TokenizerFiles => ({
-  sentencePiece: readFileSync(new URL(`${kind}.model`, goldens)),
-  ...(withJson ? { tokenizer: json(`${kind}.json`) } : {}),
-  config: { ...config },
-});
-const piecesJson = (kind: 'llama' | 'gemma', config: object): TokenizerFiles => ({
-  tokenizer: json(`${kind}.json`),
-  config: { ...config },
-});
-
-/** A tokenizer of pieces, from one of its files. */
-export function piecesTokenizer(kind: 'llama' | 'gemma', from: 'model' | 'json'): TokenizerFiles {
-  const config = kind === 'llama' ? special : { bos_token: '<bos>', eos_token: '<eos>', pad_token: '<pad>' };
-  const all = pieces(kind, config);
-  return from === 'json'
-    ? { tokenizer: all.tokenizer, config }
-    : { sentencePiece: all.sentencePiece, config };
-}
-
-/** A byte-level tokenizer with the pre-tokenizer of that name. */
-export function byteLevelTokenizer(kind: string, config: object = {}): TokenizerFiles {
-  const { base, kinds } = json('byte-level.json') as {
-    base: { model: object };
-    kinds: Record<string, { pre_tokenizer: object; ignore_merges: boolean }>;
-  };
-  const { pre_tokenizer, ignore_merges } = kinds[kind] as (typeof kinds)[string];
-  return {
-    tokenizer: { ...base, pre_tokenizer, model: { ...base.model, ignore_merges } },
-    config: { tokenizer_class: 'PreTrainedTokenizerFast', eos_token: '<|endoftext|>', ...config },
-  };
-}
-
-/** Kinds of byte-level tokenizers. */
-export const BYTE_LEVEL_KINDS: readonly string[] = Object.keys(json('byte-level.json').kinds as object);
-
-const decoder = (tokens: Record<number, [content: string, special: boolean]>) => ({
-  added_tokens_decoder: Object.fromEntries(
-    Object.entries(tokens).map(([id, [content, special]]) => [
-      id,
-      { content, special, lstrip: false, rstrip: false, single_word: false, normalized: false },
-    ]),
-  ),
-});
 const sizes = {
   hidden_size: 64,
   intermediate_size: 96,
@@ -435,84 +368,3 @@ export const tinyModels: readonly TinyModel[] = [
     types: ['f32', ...MIXED],
   },
 ];
-
-/** The tensors of a model by the names in its file, normal values by a seed of its own. */
-export function tinyTensors(model: TinyModel): [string, Tensor][] {
-  const described = ggufFamilyOf(model.config).describe(new ConfigReader(model.config));
-  const rename = model.rename ?? ((name) => name);
-  const shapes = new Map<string, readonly number[]>([
-    ...[...described.tensors].map(([name, { shape }]) => [rename(name), shape] as const),
-    ...Object.entries(model.dropped ?? {}),
-  ]);
-  const { uniform } = random(
-    [...model.name].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7) >>> 0,
-  );
-  return [...shapes].map(([name, shape]): [string, Tensor] => {
-    const values = Float32Array.from({ length: elementCount(shape) }, () => {
-      // A sum of uniform numbers, not a cosine: the same bits on every machine.
-      const value = (uniform() + uniform() + uniform() - 1.5) * 0.08 * (model.spread ?? 1);
-      return value + (name.endsWith('norm.weight') ? 0.5 : 0);
-    });
-    if (model.dtype === 'f32') return [name, tensor('f32', shape, values)];
-    if (model.dtype === 'f16') return [name, tensor('f16', shape, f32ArrayToF16(values))];
-    return [name, tensor('bf16', shape, f32ArrayToBf16(values))];
-  });
-}
-
-/** An importance matrix of a model, random, one tensor left out; as the file that llama-imatrix would write. */
-export async function tinyImatrix(model: TinyModel): Promise<Uint8Array> {
-  const described = ggufFamilyOf(model.config).describe(new ConfigReader(model.config));
-  const matrices = [...described.tensors.values()].filter(
-    ({ name, shape }) => shape.length === 2 && name !== 'blk.1.attn_q.weight' && name !== 'token_embd.weight',
-  );
-  const { uniform } = random(11);
-  const tensors = matrices.flatMap(({ name, shape: [, columns = 0] }) => [
-    { name: `${name}.in_sum2`, values: Float32Array.from({ length: columns }, () => 40 * uniform() ** 2) },
-    { name: `${name}.counts`, values: Float32Array.of(7) },
-  ]);
-  const metadata = new Map<string, GgufValue>([
-    ['general.type', text('imatrix')],
-    ['imatrix.datasets', list('string', ['random numbers'])],
-    ['imatrix.chunk_count', u32(7)],
-    ['imatrix.chunk_size', u32(512)],
-  ]);
-  const file = memorySink('imatrix.gguf');
-  // Two axes, as llama-imatrix has them: counts for matrices, of which there is one.
-  const shaped = tensors.map(({ name, values }) => ({
-    name,
-    values: tensor('f32', [1, values.length], values),
-  }));
-  const plans = shaped.map(({ name, values }) => ({ name, shape: values.shape, type: blockTypeOf('f32') }));
-  const sink = await ggufSink(file, { metadata, tensors: plans });
-  for (const { name, values } of shaped) await sink.write(name, values);
-  await sink.finish();
-  return file.bytes();
-}
-
-/** Our file of a model. @param imatrix bytes of its importance matrix, if it is used. */
-export async function tinyGguf(model: TinyModel, type: GgufType, imatrix?: Uint8Array): Promise<Uint8Array> {
-  const bytes = memorySink(`${model.name}-${type}.gguf`);
-  const { name, config, tokenizer } = model;
-  const source = memorySource(tinyTensors(model));
-  const importance = imatrix && { imatrix: await readImatrix(bytesSource(imatrix)), file: 'imatrix.gguf' };
-  await exportGguf({ source, config, tokenizer, type, name, importance }, bytes);
-  return bytes.bytes();
-}
-
-/** Our files of a model that is split: their names and bytes. */
-export async function tinyParts(
-  model: TinyModel,
-  type: GgufType,
-  maxSize: number,
-): Promise<{ name: string; bytes: Uint8Array }[]> {
-  const sinks: ReturnType<typeof memorySink>[] = [];
-  const { name, config, tokenizer } = model;
-  const open = async (part: GgufPart) => {
-    const sink = memorySink(ggufPartName(`${name}.gguf`, part));
-    sinks.push(sink);
-    return sink;
-  };
-  const source = memorySource(tinyTensors(model));
-  await exportGguf({ source, config, tokenizer, type, name }, { open, maxSize });
-  return sinks.map((sink) => ({ name: sink.label, bytes: sink.bytes() }));
-}

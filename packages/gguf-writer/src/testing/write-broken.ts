@@ -4,7 +4,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bytesSource, QloraError } from '@qlora/tensor';
 import { readGguf } from '../index';
-import { brokenFiles, oddFiles } from './broken-files';
+import { brokenFiles } from './broken-files';
+import { oddFiles } from './odd-files';
 
 async function verdictOf(bytes: Uint8Array): Promise<string> {
   try {

@@ -3,7 +3,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeModelFolder } from './model-folder';
-import { tinyGguf, tinyImatrix, tinyModels, tinyParts } from './tiny-models';
+import { tinyGguf, tinyImatrix, tinyParts } from './tiny-files';
+import { tinyModels } from './tiny-models';
 
 const [out = 'tiny-models'] = process.argv.slice(2);
 const written = [];
