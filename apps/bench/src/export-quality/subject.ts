@@ -54,7 +54,7 @@ export function defaultSubjects(say: (line: string) => void): Subject[] {
 }
 
 /**
- * Trains the wide model, which takes some ten minutes on two cores.
+ * Trains the wide model, which took a quarter of an hour on two busy cores.
  * @param onStep called with the part that is done.
  */
 export async function makeWideModel(onStep: (part: number) => void): Promise<void> {

@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import type { GgufType } from '@qlora/gguf-writer';
 import { QloraError } from '@qlora/tensor';
 import { writeFileAtomic } from '@qlora/tensor/node';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { someOf, whole } from '../arguments';
 import { terminalProgress } from '../progress';
 import { qualityPage } from './page';
@@ -34,15 +34,14 @@ export function addExportQuality(program: Command): void {
     )
     .option(
       '--model <folder...>',
-      "models (default: the demo's, its wide one, which is trained first, some ten minutes, and kept in .cache, and stories260K if it is there)",
+      "models (default: the demo's, its wide one, which is trained first, some minutes, and kept in .cache, and stories260K if it is there)",
     )
     .option('--data <file>', "text or JSON lines to fine-tune on (default: the demo's stories of pirates)")
     .option('--steps <n>', 'steps of fine-tuning (default: 60; 300 for stories260K)', whole(1))
-    .option(
-      '--types <names>',
-      `some of ${QUALITY_TYPES.join(', ')}; f16 is always among them (default: all)`,
-      someOf(QUALITY_TYPES),
-      [...QUALITY_TYPES],
+    .addOption(
+      new Option('--types <names>', `some of ${QUALITY_TYPES.join(', ')}; f16 is always among them`)
+        .argParser(someOf(QUALITY_TYPES))
+        .default([...QUALITY_TYPES], 'all'),
     )
     .option('--windows <n>', 'held-out windows, at most', whole(1), 30)
     .option('--json <file>', 'write what was measured')
